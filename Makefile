@@ -1,0 +1,53 @@
+# Needs Python 3.11 or newer and make; everything else is put into .venv by the first target that is called.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PG15_BIN ?= /usr/lib/postgresql/15/bin
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check bench test-pg15 clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the application's main job on a database of its own, in under a minute
+	@$(BIN)/python -m domain.demo $(ARGS)
+
+test: $(READY) ## all tests (ARGS="-k words" for some)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(READY) ## ruff, its formatter, and which way imports point
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(READY) ## mypy --strict
+	@$(BIN)/mypy
+
+check: lint types test ## what has to pass before a commit
+
+bench: $(READY) ## figures of this machine (ARGS=--json for machines)
+	@$(BIN)/pgqueue bench --embedded $(ARGS)
+
+# Debian packs no pgvector for PostgreSQL 15, so the application's tests stay on the embedded server.
+test-pg15: $(READY) ## the queue's tests on PostgreSQL 15 (PG15_BIN: its programs)
+	@PGQUEUE_TEST_BIN_DIR=$(PG15_BIN) $(BIN)/python -m pytest -n 2 \
+		--ignore=tests/domain --ignore=tests/embedded --ignore=tests/house $(ARGS)
+
+clean: ## remove what was made here, the environment too
+	rm -rf $(VENV) .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv: install it (Debian: apt install python3-venv)"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[binary,embedded]' --group dev
+	@touch $@

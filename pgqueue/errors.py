@@ -1,0 +1,75 @@
+"""Every error of the queue. Each message says what happened and what to do next.
+
+PgqueueError
+├── ConfigurationError     settings, App, job classes: found at start, all faults at once
+│   ├── UnknownQueue       a queue that the App does not name
+│   └── UnknownKind        a kind that the App does not name
+├── InvalidJob             the job cannot be enqueued as it is (arguments, times, size)
+│   ├── MissingContext     no organization or user
+│   └── SecretInArguments  arguments that look like secrets
+├── TransactionUnusable    the caller's connection is closed, failed or of an unknown type
+├── DatabaseUnavailable    no connection
+├── SchemaMismatch         the queue's tables are missing, older or newer than this version
+├── LeaseLost              the job was given to another worker; nothing was changed
+├── JobTimeout             the job ran longer than its timeout
+├── EmbeddedMissing        the extra "embedded" is not installed
+└── EmbeddedFailed         the embedded PostgreSQL did not start
+"""
+
+from __future__ import annotations
+
+
+class PgqueueError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class ConfigurationError(PgqueueError):
+    """Settings, an App or a job class that cannot work."""
+
+
+class UnknownQueue(ConfigurationError):
+    """A queue that nobody declared."""
+
+
+class UnknownKind(ConfigurationError):
+    """A kind of job that the App does not list."""
+
+
+class InvalidJob(PgqueueError):
+    """A job that cannot be enqueued as it is."""
+
+
+class MissingContext(InvalidJob):
+    """A job without organization or user could neither be traced nor isolated."""
+
+
+class SecretInArguments(InvalidJob):
+    """Arguments are stored, listed and logged; a secret must be stored elsewhere and referred to."""
+
+
+class TransactionUnusable(PgqueueError):
+    """The transaction that was given cannot take a job."""
+
+
+class DatabaseUnavailable(PgqueueError):
+    """The database cannot be reached."""
+
+
+class SchemaMismatch(PgqueueError):
+    """The queue's schema is missing, or does not fit this version."""
+
+
+class LeaseLost(PgqueueError):
+    """The job is no longer held by its worker; nothing was written."""
+
+
+class JobTimeout(PgqueueError):
+    """The job ran longer than its timeout."""
+
+
+class EmbeddedMissing(PgqueueError):
+    """The binaries of the embedded PostgreSQL are not installed."""
+
+
+class EmbeddedFailed(PgqueueError):
+    """The embedded PostgreSQL did not start or stop as it should."""

@@ -1,0 +1,163 @@
+"""A real PostgreSQL for every test: one server per run, one migrated template, one database per test.
+
+PGQUEUE_TEST_DATABASE_URL   use this server (its user must be allowed to create databases)
+PGQUEUE_TEST_BIN_DIR        start the embedded server with another PostgreSQL's programs
+PGQUEUE_TEST_CONTAINER=1    start a container instead, where a Docker engine runs
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from pgqueue.embedded import temporary_server
+from pgqueue.migrate import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+CONTAINER_IMAGE = "pgvector/pgvector:pg18"
+
+# Nobody pulls the plug on a test's database; what the tests prove about crashes are crashes of processes.
+TEST_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "200",
+    "autovacuum_naptime": "1h",  # a vacuum in mid-test would change what the plan tests count
+    "log_min_messages": "fatal",
+}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of the server's maintenance database."""
+    if url := os.environ.get("PGQUEUE_TEST_DATABASE_URL"):
+        yield url
+    elif os.environ.get("PGQUEUE_TEST_CONTAINER") == "1":
+        from testcontainers.postgres import PostgresContainer  # needs an engine at import
+
+        with PostgresContainer(CONTAINER_IMAGE, driver=None) as container:
+            yield container.get_connection_url()
+    else:
+        bin_dir = os.environ.get("PGQUEUE_TEST_BIN_DIR")
+        with temporary_server(bin_dir=Path(bin_dir) if bin_dir else None, settings=TEST_SETTINGS) as embedded:
+            yield embedded.url()
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of a database with the queue's tables, to be copied."""
+    with _database(server) as name:
+        upgrade(with_dbname(server, name))
+        yield name
+
+
+@pytest.fixture
+def database_url(server: str, template: str) -> Iterator[str]:
+    """A database of the test's own; whoever leaves a connection on it fails the test."""
+    with _database(server, template) as name:
+        yield with_dbname(server, name)
+        left = _connections_left(server, name)
+        assert not left, f"connections left open by the test: {left}"
+
+
+@pytest.fixture
+def empty_database_url(server: str) -> Iterator[str]:
+    """A database with nothing in it, for what is tested about migrations."""
+    with _database(server) as name:
+        yield with_dbname(server, name)
+        left = _connections_left(server, name)
+        assert not left, f"connections left open by the test: {left}"
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(sqlalchemy_address(database_url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+async def aconn(
+    database_url: str, anyio_backend: str
+) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def aengine(database_url: str, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(sqlalchemy_address(database_url))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pgvector(server: str) -> None:
+    """Skip what needs the extension `vector` where the server has none (Debian's PostgreSQL 15)."""
+    with psycopg.connect(server, autocommit=True) as admin:
+        if not admin.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone():
+            pytest.skip("this server has no pgvector")
+
+
+def with_dbname(url: str, name: str) -> str:
+    """The same server, another database."""
+    parts = sa.make_url(url).set(drivername="postgresql", database=name)
+    return parts.render_as_string(hide_password=False)
+
+
+def sqlalchemy_address(url: str) -> sa.URL:
+    return sa.make_url(url).set(drivername="postgresql+psycopg")
+
+
+@contextlib.contextmanager
+def _database(server: str, template: str = "template0") -> Iterator[str]:
+    name = f"pgqueue_test_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        # the default strategy reads a template in the WAL, which is faster for one as small as this
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    try:
+        yield name
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _connections_left(server: str, name: str, patience: float = 2.0) -> list[tuple[Any, ...]]:
+    """Who is still connected; a connection that is just closing is given a moment to be gone."""
+    deadline = time.monotonic() + patience
+    with psycopg.connect(server, autocommit=True) as admin:
+        while True:
+            left = admin.execute(
+                """SELECT pid, application_name, state, left(query, 200) FROM pg_stat_activity
+                   WHERE datname = %s AND backend_type = 'client backend'""",
+                [name],
+            ).fetchall()
+            if not left or time.monotonic() > deadline:
+                return left
+            admin.execute("SELECT pg_sleep(0.005)")
