@@ -1,0 +1,155 @@
+"""The App: which jobs exist, what they are handed, and with which settings they run. Opens nothing at import."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
+from pgqueue.job import Job, JobFailed
+from pgqueue.settings import PRIORITIES, QueueSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from pgqueue.queue import AsyncQueue, Queue
+    from pgqueue.settings import Settings
+
+
+class App:
+    """What a worker needs to know of an application."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue | AsyncQueue,
+        jobs: Iterable[type[Job]],
+        handle: object = None,
+        settings: Settings | None = None,
+        on_job_failed: Sequence[type[JobFailed]] = (),
+        engine: Engine | None = None,
+        async_engine: AsyncEngine | None = None,
+    ) -> None:
+        """Check everything that can be checked without a database; all faults are told at once.
+
+        Args:
+            queue: through which the application enqueues.
+            jobs: every kind, listed explicitly.
+            handle: what ``run(self, app, ctx)`` gets as ``app``: an object, or a callable without arguments that makes
+                it when a worker starts (a context manager, sync or async, is entered and left).
+            settings: default: those of ``queue``.
+            on_job_failed: kinds that hear of buried jobs.
+            engine: for ``with ctx.transaction()``; default: made from the queue's database URL.
+            async_engine: the same for ``async with``.
+
+        Raises:
+            ConfigurationError: unknown queue, a kind defined twice, a listener that cannot listen, no jobs.
+
+        """
+        self.queue = queue
+        self.settings = settings or queue.settings
+        self.handle = handle
+        self.engine = engine
+        self.async_engine = async_engine
+        self.on_job_failed = tuple(on_job_failed)
+        self.kinds: Mapping[str, type[Job]] = {}
+        faults = list(self._collect([*jobs, *self.on_job_failed]))
+        if faults:
+            raise ConfigurationError(f"{len(faults)} fault(s) in the App: " + "; ".join(faults))
+
+    def _collect(self, jobs: Sequence[type[Job]]) -> Iterable[str]:
+        kinds: dict[str, type[Job]] = {}
+        if not jobs:
+            yield "no jobs: list the classes in jobs=[…]"
+        for job in jobs:
+            if not _is_job_class(job):
+                yield f"{job!r} is no Job class"
+                continue
+            if job.abstract:
+                yield f"{job.__name__} is a base class (abstract=True) and cannot run"
+            other = kinds.setdefault(job.kind, job)
+            if other is not job:
+                yield f"the kind {job.kind!r} is defined twice: {_where(other)} and {_where(job)}"
+            if job.policy.queue not in self.settings.queues:
+                known = ", ".join(sorted(self.settings.queues))
+                missing = f"{job.policy.queue!r}, which the settings do not name; known: {known}"
+                yield f"{job.__name__} goes to the queue {missing}"
+        for listener in self.on_job_failed:
+            if JobFailed not in listener.__mro__:
+                yield f"{listener.__name__} cannot listen: derive it from pgqueue.JobFailed"
+        self.kinds = kinds
+
+    def queues(self, names: Sequence[str] | None = None) -> dict[str, QueueSettings]:
+        """Return the settings of these queues in this order of priority (None: all, by their priority)."""
+        every = self.settings.queues
+        if names is None:
+            return dict(sorted(every.items(), key=lambda item: PRIORITIES.index(item[1].priority)))
+        unknown = [name for name in names if name not in every]
+        if unknown:
+            known = ", ".join(sorted(every))
+            raise UnknownQueue(f"unknown queue {', '.join(map(repr, unknown))}; the App names: {known}")
+        return {name: every[name] for name in names}
+
+    def timeout_of(self, job: type[Job]) -> float:
+        """Return how long a job of this kind may run, in seconds."""
+        own = job.policy.timeout
+        return (own or self.settings.queues[job.policy.queue].timeout).total_seconds()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what `pgqueue kinds --json` prints."""
+        return [
+            {
+                "kind": name,
+                "queue": job.policy.queue,
+                "timeout_seconds": self.timeout_of(job),
+                "max_attempts": job.policy.retry.max_attempts,
+                "backoff_seconds": [wait.total_seconds() for wait in job.policy.retry.backoff],
+                "use_case": job.policy.use_case,
+                "dispatched_by": list(job.policy.dispatched_by),
+            }
+            for name, job in sorted(self.kinds.items())
+        ]
+
+
+def load_app(path: str) -> App:
+    """Import ``module:attribute``: an App, or a factory without arguments that makes one."""
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"--app is {path!r}; write module:attribute, such as myproject.jobs:app")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # the module exists; something that it imports does not
+        raise ConfigurationError(
+            f"--app {path}: there is no module {error.name!r}; run this where it can be imported"
+        ) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise ConfigurationError(
+            f"--app {path}: {module_name} has no {attribute!r}; name the App or a function that makes it"
+        )
+    if not isinstance(found, App) and callable(found) and not inspect.isclass(found):
+        found = found()
+    if not isinstance(found, App):
+        raise ConfigurationError(f"--app {path} is a {type(found).__name__}; it must be a pgqueue.App or make one")
+    return found
+
+
+def kind_of(app: App, name: str) -> type[Job]:
+    """Return the class of a kind. Raises UnknownKind with the known ones."""
+    if name not in app.kinds:
+        raise UnknownKind(f"unknown kind {name!r}; the App names: {', '.join(sorted(app.kinds))}")
+    return app.kinds[name]
+
+
+def _is_job_class(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Job)
+
+
+def _where(job: type[Job]) -> str:
+    return f"{job.__module__}.{job.__qualname__}"

@@ -1,0 +1,72 @@
+"""Who a job belongs to and which chain of operations it is part of: mandatory on every job.
+
+Source: section "Contexto Obrigatório" of the job architecture document (docs/source).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID, uuid4
+
+from pgqueue.errors import InvalidJob, MissingContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The tenant, the person and the chain of operations. ``trace_id`` is not here: it is new for each dispatch."""
+
+    organization_id: str
+    user_id: str
+    correlation_id: UUID = field(default_factory=uuid4)
+
+    @property
+    def context(self) -> Context:
+        """Itself: a running job's context is found the same way."""
+        return self
+
+    def __post_init__(self) -> None:
+        """Refuse what the database would refuse, with a sentence."""
+        for name in ("organization_id", "user_id"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST or not value.isprintable():
+                raise MissingContext(
+                    f"context.{name} is {value!r}; give 1 to {_LONGEST} printable characters "
+                    "(a job without organization and user could neither be traced nor isolated)"
+                )
+        if not isinstance(self.correlation_id, UUID):
+            raise InvalidJob(f"context.correlation_id is {self.correlation_id!r}; give a uuid.UUID")
+
+
+class HasContext(Protocol):
+    """A `Context`, or a running job that knows its own."""
+
+    @property
+    def context(self) -> Context:
+        """The context."""
+
+
+ambient: ContextVar[HasContext | None] = ContextVar("pgqueue_context", default=None)
+
+
+def current_context() -> Context | None:
+    """Return the context of this task or thread: that of the running job, or the one bound by `bind`."""
+    source = ambient.get()
+    return None if source is None else source.context
+
+
+@contextmanager
+def bind(context: Context) -> Iterator[Context]:
+    """Make ``context`` the one that `Queue.enqueue` takes when none is given."""
+    token = ambient.set(context)
+    try:
+        yield context
+    finally:
+        ambient.reset(token)

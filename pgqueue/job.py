@@ -1,0 +1,179 @@
+"""What a job is: a record of arguments, a policy by class keywords, and one line that calls a use case."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pgqueue.duration import Duration, duration
+from pgqueue.errors import ConfigurationError
+from pgqueue.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgqueue.context import Context
+
+_KEEP_COMPLETED = timedelta(hours=1)
+_KEEP_ENDED = timedelta(days=7)
+_MAX_AGE = timedelta(days=7)
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a kind of job is treated. What is not said has the defaults below."""
+
+    queue: str = "default"
+    timeout: timedelta | None = None
+    """None: the queue's timeout."""
+    retry: Retry = field(default_factory=Retry)
+    retain: timedelta = _KEEP_COMPLETED
+    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
+    max_age: timedelta = _MAX_AGE
+    """How long after its first due time a job may still be snoozed."""
+    version: int = 1
+    use_case: str = ""
+    dispatched_by: tuple[str, ...] = ()
+    safe: frozenset[str] = frozenset()
+
+    @property
+    def retain_seconds(self) -> float:
+        """How long a completed job is kept, in seconds."""
+        return self.retain.total_seconds()
+
+    @property
+    def retain_ended_seconds(self) -> float:
+        """How long a cancelled or discarded job is kept, in seconds."""
+        return _KEEP_ENDED.total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why a job is being buried, as `Job.on_dead` gets it."""
+
+    job_id: int
+    kind: str
+    queue: str
+    reason: str
+    error: str
+    attempts: int
+    context: Context
+
+
+class Job(BaseModel):
+    """A kind of background job.
+
+    Fields are the arguments: validated at enqueue and at run, frozen, nothing extra. Class keywords are the policy.
+
+        class SendWelcome(Job, queue="notifications", timeout="30s", retry=Retry(max_attempts=3)):
+            user_id: UUID
+
+            async def run(self, app: MyApp, ctx: JobContext) -> Outcome | None:
+                return await app.welcome.send(self.user_id)
+
+    ``run`` may also be a plain ``def``: it runs in a thread. ``on_dead(app, session, death)``, if there is one, runs
+    in the transaction that buries the job, so that the domain's row is put in a truthful state.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    policy: ClassVar[Policy] = Policy()
+    kind: ClassVar[str] = "Job"
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **policy: object) -> None:
+        """Take the class keywords; pydantic hands them on when the fields are known."""
+        del policy
+        super().__init_subclass__()
+
+    @classmethod
+    def __pydantic_init_subclass__(  # noqa: PLR0913 - the policy's keywords, one each
+        cls,
+        *,
+        queue: str | None = None,
+        timeout: Duration | None = None,
+        retry: Retry | None = None,
+        retain: Duration | None = None,
+        max_age: Duration | None = None,
+        version: int = 1,
+        kind: str | None = None,
+        use_case: str = "",
+        dispatched_by: Sequence[str] = (),
+        safe: Sequence[str] = (),
+        abstract: bool = False,
+        **unknown: object,
+    ) -> None:
+        """Read the policy; a misspelt keyword fails here, at import."""
+        if unknown:
+            raise TypeError(_misspelt(cls.__name__, sorted(unknown)))
+        taken = sorted({"kind", "policy", "abstract", "upgrade", "run", "on_dead"} & cls.model_fields.keys())
+        if taken:
+            raise TypeError(
+                f"{cls.__name__} has a field named {taken[0]!r}, which every job has already; take another name"
+            )
+        cls.kind = kind or cls.__name__
+        cls.abstract = abstract
+        name = f"{cls.__name__}'s"
+        given: dict[str, Any] = {
+            "queue": queue,
+            "timeout": None if timeout is None else _positive(timeout, f"{name} timeout"),
+            "retry": retry,
+            "retain": None if retain is None else duration(retain, what=f"{name} retain"),
+            "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
+        }
+        if retry is not None and not isinstance(retry, Retry):
+            raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+        if version < 1:
+            raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
+        cls.policy = replace(
+            cls.policy,
+            **{field: given[field] for field in _POLICY_FIELDS if given[field] is not None},
+            version=version,
+            use_case=use_case,
+            dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
+            safe=cls.policy.safe | frozenset(safe),
+        )
+        if not abstract and not callable(getattr(cls, "run", None)):
+            raise TypeError(
+                f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"
+            )
+
+    @classmethod
+    def upgrade(cls, args: dict[str, Any], version: int) -> dict[str, Any]:
+        """Turn arguments of an older payload version into today's. Override it when ``version`` grows."""
+        del version
+        return args
+
+
+class JobFailed(Job, abstract=True):
+    """The event of a buried job. A subclass with a ``run`` listens when the App names it in ``on_job_failed``.
+
+    It is enqueued in the burying transaction, one row for each listener; a listener that dies emits none.
+    """
+
+    job_id: int
+    job_kind: str
+    job_queue: str
+    reason: str
+    error: str
+    attempts: int
+
+
+def _positive(value: Duration, what: str) -> timedelta:
+    length = duration(value, what=what)
+    if length <= timedelta(0):
+        raise ConfigurationError(f"{what} is {value!r}; it must be longer than nothing")
+    return length
+
+
+def _misspelt(name: str, unknown: list[str]) -> str:
+    known = [*_POLICY_FIELDS, "version", "kind", "use_case", "dispatched_by", "safe", "abstract"]
+    parts = []
+    for word in unknown:
+        close = difflib.get_close_matches(word, known, 1)
+        parts.append(f"{word!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    return f"class {name}(Job, …): unknown keyword {', '.join(parts)}; known are {', '.join(known)}"

@@ -1,0 +1,128 @@
+"""The life of a job: enqueue, relay, claim, heartbeat, settle."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pgqueue.db import Query
+from pgqueue.outcome import Claimed, Settlement
+from pgqueue.sql import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from pgqueue.db import Rows
+
+
+class Enqueued(NamedTuple):
+    """A row of the outbox, in the order of the COPY columns after ``lane``."""
+
+    run_at: datetime | None
+    delay: timedelta | None
+    max_age: timedelta
+    payload_version: int
+    max_attempts: int
+    priority: int
+    correlation_id: UUID
+    trace_id: UUID
+    queue: str
+    kind: str
+    organization_id: str
+    user_id: str
+    args: str
+
+
+class Lifecycle:
+    """The blocks of ``lifecycle.sql`` for one schema."""
+
+    def __init__(self, schema: str = "pgqueue") -> None:
+        """Load the chapter."""
+        self._sql = load(schema).statements
+
+    def enqueue(self, row: Enqueued) -> Query[int]:
+        """Write one job into the outbox and return its id."""
+        return Query(self._sql["enqueue"], _first_value, row._asdict())
+
+    def copy(self) -> Query[None]:
+        """COPY many rows into the outbox."""
+        return Query(self._sql["enqueue_many"], _nothing)
+
+    def last_job_id(self) -> Query[int]:
+        """Return the highest job id given so far."""
+        return Query(self._sql["last_job_id"], _first_value)
+
+    def enqueued_ids(self, after: int, first: UUID, last: UUID) -> Query[list[int]]:
+        """Return the ids of the rows that one COPY wrote, in its order."""
+        return Query(self._sql["enqueued_ids"], _values, {"after": after, "first": first, "last": last})
+
+    def relay(
+        self,
+        state: Mapping[str, Any] | None,
+        *,
+        batch: int,
+        term: timedelta,
+        wake: str | None,
+        stuck: Sequence[Any] = (),
+    ) -> Query[dict[str, Any]]:
+        """Move what was committed into the queue, promote what has become due, move the marks."""
+        params = {
+            "state": None if state is None else json.dumps(state),
+            "batch": batch,
+            "term": term,
+            "wake": wake,
+            "stuck": json.dumps(list(stuck)),
+        }
+        return Query(self._sql["relay"], _json, params)
+
+    def claim(self, worker: UUID, room: Mapping[str, int], lease: timedelta) -> Query[list[Claimed]]:
+        """Take up to ``room[queue]`` jobs of each queue, in this order of queues."""
+        params = {"worker": worker, "queues": list(room), "limits": list(room.values()), "lease": lease}
+        return Query(self._sql["claim"], _claimed, params)
+
+    def heartbeat(
+        self, worker: UUID, fences: Sequence[tuple[int, int]], lease: timedelta
+    ) -> Query[list[tuple[int, bool]]]:
+        """Renew leases; returns (id, cancel requested) of those that are still ours."""
+        ids, claims = [fence[0] for fence in fences], [fence[1] for fence in fences]
+        params = {"worker": worker, "ids": ids, "claims": claims, "lease": lease}
+        return Query(self._sql["heartbeat"], _pairs, params)
+
+    def settle(self, settlements: Sequence[Settlement]) -> Query[list[int]]:
+        """End or postpone claimed jobs; returns the ids whose lease was lost."""
+        ids, claims, moments, seconds, notes, _, _ = zip(*settlements, strict=True)
+        params = {
+            "ids": list(ids),
+            "claims": list(claims),
+            "moments": list(moments),
+            "seconds": list(seconds),
+            "notes": list(notes),
+        }
+        return Query(self._sql["settle"], _values, params)
+
+
+def _first_value(rows: Rows) -> int:
+    return int(rows[0][0])
+
+
+def _values(rows: Rows) -> list[int]:
+    return [row[0] for row in rows]
+
+
+def _pairs(rows: Rows) -> list[tuple[int, bool]]:
+    return [(row[0], row[1]) for row in rows]
+
+
+def _nothing(_rows: Rows) -> None:
+    return None
+
+
+def _json(rows: Rows) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(rows[0][0])
+    return found
+
+
+def _claimed(rows: Rows) -> list[Claimed]:
+    return [Claimed._make(row) for row in rows]

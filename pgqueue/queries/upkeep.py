@@ -1,0 +1,168 @@
+"""What keeps the queue healthy: workers, rescue, the nets, days of finished jobs, prune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pgqueue.db import Query
+from pgqueue.sql import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from uuid import UUID
+
+    from pgqueue.db import Rows
+
+
+class Registration(NamedTuple):
+    """A worker process as its row says it."""
+
+    worker: UUID
+    host: str
+    pid: int
+    version: str
+    queues: list[str]
+    kinds: list[str]
+    concurrency: int
+
+
+class Mark(NamedTuple):
+    """V and the highest position given, of one queue and lane."""
+
+    queue: str
+    lane: int
+    v: int
+    head: int
+
+
+class Rescued(NamedTuple):
+    """A job that was taken from a worker that is gone."""
+
+    id: int
+    queue: str
+    kind: str
+    crashes: int
+
+
+class Upkeep:
+    """The blocks of ``upkeep.sql`` for one schema."""
+
+    def __init__(self, schema: str = "pgqueue") -> None:
+        """Load the chapter."""
+        self._sql = load(schema).statements
+
+    def _ids(self, block: str, **params: Any) -> Query[list[Any]]:
+        return Query(self._sql[block], lambda rows: [row[0] for row in rows], params)
+
+    def register(self, row: Registration) -> Query[list[Any]]:
+        """Write the worker's row."""
+        return self._ids("register", **row._asdict())
+
+    def add_queues(self, queues: Sequence[str]) -> Query[list[Any]]:
+        """Make queues known that were not."""
+        return self._ids("add_queues", queues=list(queues))
+
+    def unpark(self, holds: Sequence[str]) -> Query[list[Any]]:
+        """Free jobs that were parked because nobody knew their kind."""
+        return self._ids("unpark", holds=list(holds))
+
+    def beat(self, worker: UUID, *, running: int, draining: bool) -> Query[list[Any]]:
+        """Say that this process lives."""
+        return self._ids("beat", worker=worker, running=running, draining=draining)
+
+    def deregister(self, worker: UUID) -> Query[list[Any]]:
+        """Remove the worker's row."""
+        return self._ids("deregister", worker=worker)
+
+    def take_turn(self, token: int | None, term: timedelta) -> Query[int | None]:
+        """Take or keep the upkeep role; None: another process has it."""
+        return Query(self._sql["take_turn"], lambda rows: rows[0][0], {"token": token, "term": term})
+
+    def marks(self) -> Query[list[Mark]]:
+        """Return V and head of every queue and lane."""
+        return Query(self._sql["marks"], lambda rows: [Mark._make(row) for row in rows])
+
+    def running_between(self, mark: Mark, low: int, limit: int) -> Query[list[tuple[int, int, int]]]:
+        """Return (id, claims, position) of jobs that run at positions from ``low`` up to V."""
+        params = {"queue": mark.queue, "lane": mark.lane, "low": low, "high": mark.v, "limit": limit}
+        return Query(self._sql["running_between"], _triples, params)
+
+    def lost_leases(self, fences: Sequence[tuple[int, int]]) -> Query[list[tuple[int, int, bool]]]:
+        """Of these claims, return those that still run, and whether their lease is over."""
+        params = {"ids": [fence[0] for fence in fences], "claims": [fence[1] for fence in fences]}
+        return Query(self._sql["lost_leases"], _triples, params)
+
+    def rescue(self, fences: Sequence[tuple[int, int]], *, max_crashes: int, backoff: float) -> Query[list[Rescued]]:
+        """Take jobs from workers that are gone."""
+        params = {
+            "ids": [fence[0] for fence in fences],
+            "claims": [fence[1] for fence in fences],
+            "max_crashes": max_crashes,
+            "backoff": backoff,
+        }
+        return Query(self._sql["rescue"], lambda rows: [Rescued._make(row) for row in rows], params)
+
+    def sweep_outbox(self) -> Query[list[tuple[int, list[int]]]]:
+        """Find rows below the outbox's mark, by lane."""
+        return Query(self._sql["sweep_outbox"], lambda rows: [(row[0], row[1]) for row in rows])
+
+    def sweep_move(self, lane: int, ids: Sequence[int]) -> Query[list[Any]]:
+        """Move what `sweep_outbox` found."""
+        return self._ids("sweep_move", lane=lane, ids=list(ids))
+
+    def sweep_ready(self) -> Query[list[Any]]:
+        """Give unclaimed jobs below V a new position."""
+        return self._ids("sweep_ready")
+
+    def sweep_waiting(self) -> Query[list[Any]]:
+        """Promote without the mark."""
+        return self._ids("sweep_waiting")
+
+    def make_days(self, days: int) -> Query[list[Any]]:
+        """Make the partitions of the days to come."""
+        return self._ids("make_days", days=days)
+
+    def drop_days(self) -> Query[list[Any]]:
+        """Drop the partitions of days that have passed."""
+        return self._ids("drop_days")
+
+    def prune(self) -> Query[list[Any]]:
+        """Delete one batch of what was kept longer than the days made ahead."""
+        return self._ids("prune")
+
+    def prune_workers(self, age: timedelta) -> Query[list[Any]]:
+        """Delete rows of workers silent for longer than ``age``."""
+        return self._ids("prune_workers", age=age)
+
+    def notification_usage(self) -> Query[list[Any]]:
+        """Return how full PostgreSQL's notification queue is (0 to 1)."""
+        return self._ids("notification_usage")
+
+    def sample(self) -> Query[list[tuple[str, str, int]]]:
+        """Return (kind, queue, dead letters)."""
+        return Query(self._sql["sample"], _triples)
+
+    def count_pins(self) -> Query[list[Any]]:
+        """Return the number of pins."""
+        return self._ids("count_pins")
+
+    def stamp(self) -> Query[tuple[int, int]]:
+        """Return the schema's version and the least worker version it serves."""
+        return Query(self._sql["stamp"], lambda rows: (rows[0][0], rows[0][1]))
+
+    def work_left(self, queues: Sequence[str]) -> Query[list[bool]]:
+        """Tell whether anything of these queues could run now, or runs anywhere."""
+        return self._ids("work_left", queues=list(queues))
+
+    def surroundings(self) -> Query[tuple[str, bool]]:
+        """Return the default isolation level, and whether the server is a standby."""
+        return Query(self._sql["surroundings"], lambda rows: (rows[0][0], rows[0][1]))
+
+    def sequence_cache(self) -> Query[list[Any]]:
+        """Return the CACHE of the job id sequence; only 1 keeps the outbox's mark exact."""
+        return self._ids("sequence_cache")
+
+
+def _triples(rows: Rows) -> list[Any]:
+    return [tuple(row) for row in rows]

@@ -1,0 +1,278 @@
+"""The two faces of the queue for applications: `Queue` and `AsyncQueue`, the same verbs.
+
+Every verb takes the caller's own connection first and works inside its transaction: it never commits, never opens one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pgqueue.context import Context, current_context
+from pgqueue.db import async_driver_connection, driver_connection, run, run_async
+from pgqueue.duration import Duration, duration
+from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
+from pgqueue.payload import encode
+from pgqueue.queries.control import Control
+from pgqueue.queries.lifecycle import Enqueued, Lifecycle
+from pgqueue.settings import Settings
+from pgqueue.wake import Waker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pgqueue.db import AsyncTransaction, SyncTransaction
+    from pgqueue.job import Job
+
+_BULK = 1  # the lane of enqueue_many
+_KEEP_ENDED = dt.timedelta(days=7)
+_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_LATEST = dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
+_RANDOM_BITS, _COUNT_BITS = 64, 48
+
+
+class _Face:
+    """What both faces share: everything but the I/O."""
+
+    def __init__(self, settings: Settings | None = None, *, wake: bool = True) -> None:
+        """Open nothing. ``wake``: after a SQLAlchemy session's commit, tell an idle worker at once (else it polls)."""
+        self.settings = settings or Settings()
+        self.waker = Waker(self.settings) if wake else None
+        self._lifecycle = Lifecycle(self.settings.schema_name)
+        self._control = Control(self.settings.schema_name)
+
+    def _row(
+        self, job: Job, context: Context, when: tuple[dt.datetime | None, dt.timedelta | None], trace: UUID
+    ) -> Enqueued:
+        policy = job.policy
+        if job.abstract:
+            raise InvalidJob(f"{type(job).__name__} is a base class (abstract=True); enqueue one of its subclasses")
+        if policy.queue not in self.settings.queues:
+            known = ", ".join(sorted(self.settings.queues))
+            raise UnknownQueue(
+                f"{job.kind} goes to the queue {policy.queue!r}, which the settings do not name; known: {known}"
+            )
+        args = encode(
+            job.kind, job.model_dump(mode="python"), safe=policy.safe, most_bytes=self.settings.max_payload_bytes
+        )
+        return Enqueued(
+            run_at=when[0],
+            delay=when[1],
+            max_age=policy.max_age,
+            payload_version=policy.version,
+            max_attempts=policy.retry.max_attempts,
+            priority=0,
+            correlation_id=context.correlation_id,
+            trace_id=trace,
+            queue=policy.queue,
+            kind=job.kind,
+            organization_id=context.organization_id,
+            user_id=context.user_id,
+            args=args,
+        )
+
+    def _context(self, given: Context | None) -> Context:
+        context = given or current_context()
+        if context is not None:
+            return context
+        settings = self.settings
+        if settings.default_organization_id and settings.default_user_id:
+            return Context(settings.default_organization_id, settings.default_user_id)
+        raise MissingContext(
+            "no context: pass context=Context(organization_id=…, user_id=…), bind one with pgqueue.bind(…), or, for an "
+            "application without tenants, set default_organization_id and default_user_id in the settings"
+        )
+
+    def _bulk(
+        self, jobs: Iterable[Job], given: Context | None, when: tuple[dt.datetime | None, dt.timedelta | None]
+    ) -> tuple[list[Enqueued], UUID, UUID]:
+        """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
+        context = self._context(given)
+        prefix = secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS)
+        rows = []
+        for number, job in enumerate(jobs):
+            try:
+                rows.append(self._row(job, context, when, _numbered(prefix, number)))
+            except InvalidJob as error:
+                raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
+        return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
+
+
+class Queue(_Face):
+    """The queue for code that is not asynchronous."""
+
+    def enqueue(
+        self,
+        conn: SyncTransaction,
+        job: Job,
+        *,
+        context: Context | None = None,
+        run_at: dt.datetime | None = None,
+        delay: Duration | None = None,
+    ) -> int:
+        """Enqueue ``job`` in the transaction of ``conn`` and return its id: it exists if and only if that commits.
+
+        Raises:
+            InvalidJob: arguments or times that cannot be stored; MissingContext, SecretInArguments likewise.
+            TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
+
+        """
+        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        job_id = run(conn, self._lifecycle.enqueue(row))
+        if self.waker:
+            self.waker.after_commit(conn)
+        return job_id
+
+    def enqueue_many(
+        self,
+        conn: SyncTransaction,
+        jobs: Iterable[Job],
+        *,
+        context: Context | None = None,
+        run_at: dt.datetime | None = None,
+        delay: Duration | None = None,
+    ) -> list[int]:
+        """Enqueue many jobs with COPY and return their ids in order."""
+        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        if not rows:
+            return []
+        driver = driver_connection(conn)
+        if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
+            with driver.transaction():  # else a relay could take the rows before their ids are read
+                return self._copy(driver, rows, first, last)
+        ids = self._copy(driver, rows, first, last)
+        if self.waker:
+            self.waker.after_commit(conn)
+        return ids
+
+    def _copy(self, conn: SyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
+        """COPY checked rows, then read the ids that the database gave them."""
+        driver = driver_connection(conn)
+        after = run(driver, self._lifecycle.last_job_id())
+        with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
+            for row in rows:
+                copy.write_row((_BULK, *row))
+        return run(driver, self._lifecycle.enqueued_ids(after, first, last))
+
+    def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
+        """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job."""
+        return run(conn, self._control.cancel(job_id, reason=reason, keep=_KEEP_ENDED))
+
+    def requeue(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
+        """Give dead jobs another life, with a fresh budget of attempts; returns the ids that were dead."""
+        return run(conn, self._control.requeue(list(job_ids), by=by))
+
+    def discard(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str, reason: str = "") -> list[int]:
+        """End dead jobs as discarded; returns the ids that were dead."""
+        return run(conn, self._control.discard_dead(list(job_ids), by=by, reason=reason, keep=_KEEP_ENDED))
+
+    def pause(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
+        """Stop claiming from a queue, on all hosts; False: there is no such queue."""
+        return run(conn, self._control.pause(queue, by=by))
+
+    def resume(self, conn: SyncTransaction, queue: str) -> bool:
+        """Claim from a paused queue again; False: there is no such queue."""
+        return run(conn, self._control.resume(queue))
+
+
+class AsyncQueue(_Face):
+    """The queue for asynchronous code: the verbs of `Queue`, awaited."""
+
+    async def enqueue(
+        self,
+        conn: AsyncTransaction,
+        job: Job,
+        *,
+        context: Context | None = None,
+        run_at: dt.datetime | None = None,
+        delay: Duration | None = None,
+    ) -> int:
+        """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
+        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        job_id = await run_async(conn, self._lifecycle.enqueue(row))
+        if self.waker:
+            self.waker.after_commit(conn)
+        return job_id
+
+    async def enqueue_many(
+        self,
+        conn: AsyncTransaction,
+        jobs: Iterable[Job],
+        *,
+        context: Context | None = None,
+        run_at: dt.datetime | None = None,
+        delay: Duration | None = None,
+    ) -> list[int]:
+        """Enqueue many jobs with COPY and return their ids in order."""
+        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        if not rows:
+            return []
+        driver = await async_driver_connection(conn)
+        if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
+            async with driver.transaction():  # else a relay could take the rows before their ids are read
+                return await self._copy(driver, rows, first, last)
+        ids = await self._copy(driver, rows, first, last)
+        if self.waker:
+            self.waker.after_commit(conn)
+        return ids
+
+    async def _copy(self, conn: AsyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
+        """COPY checked rows, then read the ids that the database gave them."""
+        driver = await async_driver_connection(conn)
+        after = await run_async(driver, self._lifecycle.last_job_id())
+        async with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
+            for row in rows:
+                await copy.write_row((_BULK, *row))
+        return await run_async(driver, self._lifecycle.enqueued_ids(after, first, last))
+
+    async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "") -> str | None:
+        """Cancel a job; see `Queue.cancel`."""
+        return await run_async(conn, self._control.cancel(job_id, reason=reason, keep=_KEEP_ENDED))
+
+    async def requeue(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
+        """Give dead jobs another life; see `Queue.requeue`."""
+        return await run_async(conn, self._control.requeue(list(job_ids), by=by))
+
+    async def discard(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str, reason: str = "") -> list[int]:
+        """End dead jobs as discarded; see `Queue.discard`."""
+        return await run_async(conn, self._control.discard_dead(list(job_ids), by=by, reason=reason, keep=_KEEP_ENDED))
+
+    async def pause(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
+        """Stop claiming from a queue; see `Queue.pause`."""
+        return await run_async(conn, self._control.pause(queue, by=by))
+
+    async def resume(self, conn: AsyncTransaction, queue: str) -> bool:
+        """Claim from a paused queue again; see `Queue.resume`."""
+        return await run_async(conn, self._control.resume(queue))
+
+
+def _trace() -> UUID:
+    return UUID(int=secrets.randbits(128))
+
+
+def _numbered(prefix: int, number: int) -> UUID:
+    """Make the trace id of the n-th job of one call: a random prefix, then the number."""
+    return UUID(int=prefix | (number & ((1 << _COUNT_BITS) - 1)))
+
+
+def _when(run_at: dt.datetime | None, delay: Duration | None) -> tuple[dt.datetime | None, dt.timedelta | None]:
+    if run_at is None:
+        return None, None if delay is None else _delay(delay)
+    if delay is not None:
+        raise InvalidJob("run_at and delay were both given; give one of them")
+    if getattr(run_at, "tzinfo", None) is None or run_at.utcoffset() is None:
+        raise InvalidJob(
+            f"run_at is {run_at!r}, a time without zone; say which: datetime.now(UTC) or .replace(tzinfo=ZoneInfo(…))"
+        )
+    if not _EARLIEST <= run_at <= _LATEST:
+        raise InvalidJob(f"run_at is {run_at.isoformat()}; it must lie between the years 2000 and 9998")
+    return run_at, None
+
+
+def _delay(delay: Duration) -> dt.timedelta:
+    try:
+        return duration(delay, what="delay")
+    except Exception as error:
+        raise InvalidJob(str(error)) from error

@@ -1,0 +1,120 @@
+"""Settings: flag over run-time override over environment over code. All faults are told at once."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pgqueue.duration import Seconds
+from pgqueue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT = {
+    "PGQUEUE_DATABASE_URL": "database_url",
+    "PGQUEUE_SCHEMA": "schema_name",
+    "PGQUEUE_LEASE": "lease",
+    "PGQUEUE_HEARTBEAT": "heartbeat",
+    "PGQUEUE_POLL": "poll",
+    "PGQUEUE_CONCURRENCY": "concurrency",
+    "PGQUEUE_TIME_SCALE": "time_scale",
+    "PGQUEUE_DRAIN": "drain",
+    "PGQUEUE_LOG_LEVEL": "log_level",
+    "PGQUEUE_POOLER": "pooler",
+}
+"""Every variable that is read, and the setting it gives."""
+
+PRIORITIES = ("high", "normal", "low")
+
+
+class QueueSettings(BaseModel):
+    """One queue: when it is served, how much of a host it may use, how long its jobs may run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    priority: Literal["high", "normal", "low"] = "normal"
+    workers: int | None = Field(default=None, ge=1, le=1000)
+    """Jobs of this queue that run at once on one host. None: as many as there are slots."""
+    timeout: Seconds = timedelta(seconds=90)
+    """How long a job of this queue may run, unless its class says otherwise."""
+
+
+class Settings(BaseModel):
+    """Everything that can be set. ``Settings()`` takes the environment's values where the code gives none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str | None = None
+    """``postgresql://…`` (or ``postgresql+psycopg://…``), or ``embedded:`` for the built-in server."""
+    schema_name: str = Field(default="pgqueue", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
+    queues: dict[str, QueueSettings] = Field(default_factory=lambda: {"default": QueueSettings()})
+    lease: Seconds = timedelta(seconds=30)
+    """How long a claim is good without a heartbeat."""
+    heartbeat: Seconds = timedelta(seconds=10)
+    poll: Seconds = timedelta(seconds=5)
+    """How often a worker looks although nothing woke it."""
+    drain: Seconds = timedelta(seconds=30)
+    """How long running jobs may take to end after SIGTERM before they are given back."""
+    concurrency: int = Field(default=20, ge=1, le=10_000)
+    """Jobs that run at once in one process."""
+    time_scale: float = Field(default=1.0, gt=0, le=100_000)
+    """For demonstrations: backoff and snooze are divided by it."""
+    max_crashes: int = Field(default=3, ge=1, le=100)
+    """Workers a job may take down before it is buried."""
+    max_payload_bytes: int = Field(default=262_144, ge=64, le=8_388_608)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    pooler: bool = False
+    """The database is behind a transaction pooler: no prepared statements."""
+    default_organization_id: str | None = None
+    """For an application without tenants: said once here instead of on each job."""
+    default_user_id: str | None = None
+
+    def __init__(self, *, environment: Mapping[str, str] | None = None, **given: Any) -> None:
+        """Put the environment over what the code gives. Raises ConfigurationError naming every fault."""
+        try:
+            super().__init__(**(given | from_environment(os.environ if environment is None else environment)))
+        except ValidationError as error:
+            raise ConfigurationError(_all_faults(error)) from None
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _names(cls, queues: object) -> object:
+        import re
+
+        for name in queues if isinstance(queues, dict) else ():
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_.:-]{0,62}", str(name)):
+                raise ValueError(
+                    f"queue name {name!r}: take 1 to 63 of a-z 0-9 _ . : -, beginning with a letter or digit"
+                )
+        return queues
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.heartbeat * 2 > self.lease:
+            raise ValueError("heartbeat must be at most half of lease, or one late beat loses every job")
+        return self
+
+    def changed(self, **given: Any) -> Settings:
+        """Return these settings with flags put over them (None: not given)."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        flags = {name: value for name, value in given.items() if value is not None}
+        return Settings(environment={}, **(values | flags))
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Pick the settings that the environment gives (an empty variable gives none)."""
+    return {name: environment[variable] for variable, name in ENVIRONMENT.items() if environment.get(variable)}
+
+
+def _all_faults(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"]) or "settings"
+        variable = next((v for v, name in ENVIRONMENT.items() if name == where and os.environ.get(v)), None)
+        shown = "" if where == "database_url" else f" (is {fault['input']!r})"
+        faults.append(f"{where}{f' (from {variable})' if variable else ''}: {fault['msg']}{shown}")
+    return f"{len(faults)} fault(s) in the settings: " + "; ".join(faults)
