@@ -1,0 +1,177 @@
+"""The user's four log events and a few more: readable on a terminal, JSON lines otherwise.
+
+Names and fields come from section "Observabilidade" of the job architecture document (docs/source).
+Lines of start and success are many: they are collected and written at most 100 ms later, or before any other line.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+import structlog
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    from pgqueue.outcome import Claimed, Settlement
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_LINES, _SECONDS = 256, 0.1
+
+
+class LineWriter:
+    """Collects JSON lines and writes them together."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream``."""
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+        self._since = time.monotonic()
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Add a line; written with the next 255, or when `tick` finds it old."""
+        event["timestamp"] = _now()
+        self._lines.append(to_json(event))
+        if len(self._lines) >= _LINES:
+            self.flush()
+
+    def tick(self) -> None:
+        """Write what is older than 100 ms."""
+        if self._lines and time.monotonic() - self._since >= _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything now."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+            self._since = time.monotonic()
+            if lines:
+                self._stream.write(b"\n".join(lines).decode() + "\n")
+                self._stream.flush()
+
+
+def _now() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+
+
+def configure(level: str = "info", *, stream: TextIO | None = None, json: bool | None = None) -> LogSubscriber:
+    """Set structlog up for a worker and return the subscriber that writes the job lines."""
+    out = stream or sys.stderr
+    as_json = not out.isatty() if json is None else json
+    writer = LineWriter(out)
+
+    def written_in_order(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        writer.flush()
+        return event
+
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            written_in_order,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    return LogSubscriber(writer if as_json else None, _LEVELS[level])
+
+
+def _dumps(event: Any, **_options: Any) -> str:
+    return to_json(event, fallback=repr, inf_nan_mode="strings").decode()
+
+
+class LogSubscriber:
+    """Writes a line for each moment of a job."""
+
+    def __init__(self, writer: LineWriter | None, level: int) -> None:
+        """With a ``writer`` start and success are collected JSON lines; without one all goes through structlog."""
+        self.writer = writer
+        self._quiet = level > _LEVELS["info"]
+        self._log = structlog.get_logger("pgqueue")
+
+    def started(self, job: Claimed) -> None:
+        """``job.started``."""
+        if not self._quiet:
+            self._many("job.started", _fields(job) | {"attempt": job.attempt})
+
+    def settled(self, job: Claimed, settlement: Settlement, seconds: float) -> None:
+        """``job.completed``, ``job.failed``, ``job.dead_letter`` and the rest."""
+        took = {"duration_ms": round(seconds * 1000, 3)}
+        failure = settlement.failure
+        match settlement.moment:
+            case "complete":
+                if not self._quiet:
+                    self._many("job.completed", _fields(job) | took)
+            case "retry" if failure:
+                wait = {"retryInSeconds": settlement.seconds}
+                self._log.warning("job.failed", **_failed(job, failure.error, failure.type), **took, **wait)
+            case "bury" if failure:
+                if settlement.reason == "attempts":
+                    self._log.warning("job.failed", **_failed(job, failure.error, failure.type), **took)
+                told = {"totalAttempts": job.attempt, "lastError": failure.error, "errorType": failure.type}
+                self._log.error(
+                    "job.dead_letter", **_fields(job), **told, reason=settlement.reason, crashes=job.crashes
+                )
+            case moment if not self._quiet:
+                self._log.info(
+                    _ENDINGS[moment],
+                    **_fields(job),
+                    reason=settlement.reason or settlement.note,
+                    seconds=settlement.seconds,
+                )
+
+    def lease_lost(self, job: Claimed) -> None:
+        """``job.lease_lost``."""
+        self._log.warning("job.lease_lost", **_fields(job), attempt=job.attempt)
+
+    def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
+        """``job.rescued``."""
+        self._log.warning("job.rescued", jobClass=kind, jobId=str(job_id), queue=queue, crashes=crashes)
+
+    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+        """Nothing: figures are metrics."""
+
+    def _many(self, name: str, fields: dict[str, Any]) -> None:
+        if self.writer:
+            self.writer.add({"event": name, "level": "info"} | fields)
+        else:
+            self._log.info(name, **fields)
+
+
+_ENDINGS = {
+    "snooze": "job.snoozed",
+    "give_back": "job.given_back",
+    "refuse": "job.refused",
+    "discard": "job.discarded",
+    "cancel": "job.cancelled",
+}
+
+
+def _fields(job: Claimed) -> dict[str, Any]:
+    return {
+        "jobClass": job.kind,
+        "organizationId": job.organization_id,
+        "userId": job.user_id,
+        "correlationId": job.correlation_id,
+        "traceId": job.trace_id,
+        "jobId": str(job.id),
+        "queue": job.queue,
+    }
+
+
+def _failed(job: Claimed, error: str, kind: str) -> dict[str, Any]:
+    return _fields(job) | {"attempt": job.attempt, "error": error, "errorType": kind}

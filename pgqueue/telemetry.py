@@ -1,0 +1,87 @@
+"""The one seam between what happens and who looks on: logs and metrics are subscribers.
+
+| event | when | log line | level |
+|---|---|---|---|
+| started | a job begins to run | `job.started` | info |
+| completed | it did its work | `job.completed` | info |
+| failed | an attempt failed and another follows | `job.failed` | warning |
+| buried | it became a dead letter | `job.failed` and `job.dead_letter` | error |
+| postponed | snoozed, given back or refused: no attempt spent | `job.snoozed`, `job.given_back`, `job.refused` | info |
+| ended | discarded or cancelled | `job.discarded`, `job.cancelled` | info |
+| lease_lost | another worker has the job; nothing was written | `job.lease_lost` | warning |
+| rescued | the job was taken from a worker that is gone | `job.rescued` | warning |
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgqueue.outcome import Claimed, Settlement
+
+_log = logging.getLogger(__name__)
+
+
+class Subscriber(Protocol):
+    """Looks on. What it raises is logged and changes no job's outcome."""
+
+    def started(self, job: Claimed) -> None:
+        """Hear that a job begins to run."""
+
+    def settled(self, job: Claimed, settlement: Settlement, seconds: float) -> None:
+        """Hear how a run ended; ``seconds`` is how long it took."""
+
+    def lease_lost(self, job: Claimed) -> None:
+        """Hear that a settlement changed nothing, because another worker has the job."""
+
+    def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
+        """Hear that a job was taken from a worker that is gone."""
+
+    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+        """Hear how many dead letters there are, by kind and queue, and how many rows are pinned."""
+
+
+class Telemetry:
+    """Tells all subscribers; a broken one is logged once and left out from then on."""
+
+    def __init__(self, subscribers: Sequence[Subscriber]) -> None:
+        """Start with these subscribers."""
+        self.subscribers = list(subscribers)
+
+    def started(self, job: Claimed) -> None:
+        """Tell that a job begins to run."""
+        for subscriber in self.subscribers:
+            try:
+                subscriber.started(job)
+            except Exception:  # noqa: BLE001 - an onlooker must not change a job's fate
+                self._leave_out(subscriber)
+
+    def settled(self, job: Claimed, settlement: Settlement, seconds: float) -> None:
+        """Tell how a run ended."""
+        for subscriber in self.subscribers:
+            try:
+                subscriber.settled(job, settlement, seconds)
+            except Exception:  # noqa: BLE001 - an onlooker must not change a job's fate
+                self._leave_out(subscriber)
+
+    def lease_lost(self, job: Claimed) -> None:
+        """Tell that a lease was lost."""
+        for subscriber in self.subscribers:
+            subscriber.lease_lost(job)
+
+    def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
+        """Tell that a job was rescued."""
+        for subscriber in self.subscribers:
+            subscriber.rescued(job_id, queue, kind, crashes)
+
+    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+        """Tell sampled figures."""
+        for subscriber in self.subscribers:
+            subscriber.sampled(dead, pins)
+
+    def _leave_out(self, subscriber: Subscriber) -> None:
+        _log.exception("a subscriber failed and hears no more of jobs: %r", subscriber)
+        self.subscribers = [other for other in self.subscribers if other is not subscriber]

@@ -1,0 +1,138 @@
+"""Endings that are more than one statement: a burial with `on_dead` and listeners, a job that another follows."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from pgqueue.context import Context
+from pgqueue.db import run, run_async
+from pgqueue.failure import describe
+from pgqueue.job import Death, Job, JobFailed
+from pgqueue.queue import AsyncQueue, Queue
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+    from pgqueue.app import App
+    from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.queries.lifecycle import Lifecycle
+    from pgqueue.worker.engines import Engines
+    from pgqueue.worker.runner import Kind
+
+
+class Burial:
+    """Settles one job in a transaction of its own, with what belongs to its end."""
+
+    def __init__(self, app: App, engines: Engines, lifecycle: Lifecycle) -> None:
+        """Open nothing."""
+        self.handle: object = None
+        self._app = app
+        self._engines = engines
+        self._lifecycle = lifecycle
+        self._queue = Queue(app.settings, wake=False)
+        self._async_queue = AsyncQueue(app.settings, wake=False)
+
+    def concerns(self, settlement: Settlement, kind: Kind | None) -> bool:
+        """Tell whether this burial has anything to do beyond the row."""
+        if settlement.moment != "bury":
+            return False
+        return bool(kind and kind.on_dead) or bool(self._listeners(kind))
+
+    async def bury(self, claimed: Claimed, settlement: Settlement, kind: Kind | None) -> bool:
+        """Bury with `on_dead` and listeners, all in one commit; False: the lease was lost.
+
+        An `on_dead` that raises must not keep the job alive for ever: the job is buried without it, and that is logged.
+        """
+        try:
+            return await self._bury(claimed, settlement, kind, with_hook=True)
+        except Exception as error:  # noqa: BLE001 - the hook and the arguments are the application's
+            structlog.get_logger("pgqueue").error(
+                "job.on_dead_failed", jobClass=claimed.kind, jobId=str(claimed.id), error=describe(error).error
+            )
+            return await self._bury(claimed, settlement, kind, with_hook=False)
+
+    async def follow(self, claimed: Claimed, settlement: Settlement, job: Job) -> bool:
+        """Complete the job and enqueue the one that follows, in one commit."""
+        async with await self._engines.async_session() as session:
+            if await run_async(session, self._lifecycle.settle([settlement])):
+                return False
+            await self._async_queue.enqueue(session, job, context=_context(claimed))
+            await session.commit()
+        return True
+
+    async def _bury(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, *, with_hook: bool) -> bool:
+        job = _decoded(claimed, kind) if with_hook and kind and kind.on_dead else None
+        if job is not None and not inspect.iscoroutinefunction(kind.on_dead):  # type: ignore[union-attr]  # job says there is a kind
+            return await asyncio.to_thread(self._bury_sync, claimed, settlement, kind, job)
+        async with await self._engines.async_session() as session:
+            return await self._bury_async(session, claimed, settlement, kind, job)
+
+    async def _bury_async(
+        self, session: AsyncSession, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job | None
+    ) -> bool:
+        if await run_async(session, self._lifecycle.settle([settlement])):
+            return False
+        if job is not None:
+            await job.on_dead(self.handle, session, _death(claimed, settlement))  # type: ignore[attr-defined]  # it has one
+        for listener in self._listeners(kind):
+            event = listener(**_event(claimed, settlement))
+            await self._async_queue.enqueue(session, event, context=_context(claimed))
+        await session.commit()
+        return True
+
+    def _bury_sync(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool:
+        with self._engines.session() as session:
+            if run(session, self._lifecycle.settle([settlement])):
+                return False
+            job.on_dead(self.handle, session, _death(claimed, settlement))  # type: ignore[attr-defined]  # it has one
+            self._tell(session, claimed, settlement, kind)
+            session.commit()
+        return True
+
+    def _tell(self, session: Session, claimed: Claimed, settlement: Settlement, kind: Kind | None) -> None:
+        for listener in self._listeners(kind):
+            self._queue.enqueue(session, listener(**_event(claimed, settlement)), context=_context(claimed))
+
+    def _listeners(self, kind: Kind | None) -> tuple[type[JobFailed], ...]:
+        """Return who hears of a burial; a dead listener tells nobody, or it would tell itself for ever."""
+        if kind is not None and issubclass(kind.cls, JobFailed):
+            return ()
+        return self._app.on_job_failed
+
+
+def _decoded(claimed: Claimed, kind: Kind) -> Job | None:
+    try:
+        return kind.decode(claimed)
+    except Exception:  # noqa: BLE001 - the hook and the arguments are the application's
+        structlog.get_logger("pgqueue").warning(
+            "job.on_dead_skipped", jobClass=claimed.kind, jobId=str(claimed.id), reason="its arguments cannot be read"
+        )
+        return None
+
+
+def _context(claimed: Claimed) -> Context:
+
+    correlation = UUID(claimed.correlation_id)
+    return Context(claimed.organization_id, claimed.user_id, correlation)
+
+
+def _death(claimed: Claimed, settlement: Settlement) -> Death:
+    error = settlement.failure.error if settlement.failure else ""
+    return Death(claimed.id, claimed.kind, claimed.queue, settlement.reason, error, claimed.attempt, _context(claimed))
+
+
+def _event(claimed: Claimed, settlement: Settlement) -> dict[str, object]:
+    return {
+        "job_id": claimed.id,
+        "job_kind": claimed.kind,
+        "job_queue": claimed.queue,
+        "reason": settlement.reason,
+        "error": settlement.failure.error if settlement.failure else "",
+        "attempts": claimed.attempt,
+    }

@@ -1,0 +1,80 @@
+"""SQLAlchemy engines for what jobs do in transactions, made when first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from pgqueue.db import sqlalchemy_url
+from pgqueue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+_ISOLATION = {"isolation_level": "READ COMMITTED"}
+_IDENTITY = sa.text("SELECT current_database(), (SELECT system_identifier FROM pg_catalog.pg_control_system())")
+
+
+class Engines:
+    """A Session and an AsyncSession on the queue's database."""
+
+    def __init__(self, url: str, concurrency: int, engine: sa.Engine | None, async_engine: AsyncEngine | None) -> None:
+        """Open nothing; the App's own engines are taken if it has them."""
+        self._url = sqlalchemy_url(url)
+        self._pool = {"pool_size": 5, "max_overflow": concurrency, "pool_pre_ping": True}
+        self._given = engine, async_engine
+        self._engine = engine
+        self._async_engine = async_engine
+        self._checked = False
+
+    def session(self) -> Session:
+        """Return a session at READ COMMITTED, whatever the engine's default is."""
+        if self._engine is None:
+            self._engine = sa.create_engine(self._url, **self._pool)
+        if self._given[0] is not None and not self._checked:
+            self._check()
+        session = Session(self._engine, expire_on_commit=False)
+        session.connection(execution_options=_ISOLATION)
+        return session
+
+    async def async_session(self) -> AsyncSession:
+        """Return an asynchronous session at READ COMMITTED."""
+        from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+        if self._async_engine is None:
+            self._async_engine = create_async_engine(self._url, **self._pool)
+        if self._given[1] is not None and not self._checked:
+            self._check()
+        session = AsyncSession(self._async_engine, expire_on_commit=False)
+        await session.connection(execution_options=_ISOLATION)
+        return session
+
+    def _check(self) -> None:
+        """Refuse an App whose engine is on another database: effects and completion would not be one commit."""
+        ours, theirs = sa.create_engine(self._url, poolclass=sa.NullPool), self._theirs()
+        try:
+            with ours.connect() as one, theirs.connect() as other:
+                same = one.execute(_IDENTITY).one() == other.execute(_IDENTITY).one()
+        finally:
+            ours.dispose()
+            theirs.dispose()
+        if not same:
+            raise ConfigurationError(
+                "ctx.transaction() needs the App's engine and the queue on one database; they are on two. "
+                "Use your own session and make the job idempotent by a state check or a key"
+            )
+        self._checked = True
+
+    def _theirs(self) -> sa.Engine:
+        engine, async_engine = self._given
+        url = (engine or async_engine).url  # type: ignore[union-attr]  # called only when one was given
+        return sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+
+    async def close(self) -> None:
+        """Close what was made here."""
+        if self._engine is not None and self._given[0] is None:
+            self._engine.dispose()
+        if self._async_engine is not None and self._given[1] is None:
+            await self._async_engine.dispose()

@@ -1,0 +1,323 @@
+"""One worker process: starts everything, hands jobs to its runners, drains, leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import structlog
+
+from pgqueue import outcome as fate
+from pgqueue.db import is_connection_lost
+from pgqueue.queries.lifecycle import Lifecycle
+from pgqueue.queries.upkeep import Registration, Upkeep
+from pgqueue.version import __version__
+from pgqueue.worker.burial import Burial
+from pgqueue.worker.engines import Engines
+from pgqueue.worker.heartbeat import Heartbeat
+from pgqueue.worker.link import Link
+from pgqueue.worker.loop import Loop
+from pgqueue.worker.pump import Pump
+from pgqueue.worker.relay import Relay
+from pgqueue.worker.runner import Runner
+from pgqueue.worker.slots import Slots
+from pgqueue.worker.start import open_handle, parked_names, ready_database
+from pgqueue.worker.upkeep import Keeper
+from pgqueue.worker.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pgqueue.app import App
+    from pgqueue.job import Job
+    from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.telemetry import Telemetry
+
+DRAINED, GAVE_BACK = 0, 1
+_WATCH = 0.05  # seconds between looks at deadlines
+_YIELD = 32  # jobs after which a runner lets the event loop breathe
+
+
+class Worker:
+    """Serves queues until told to stop."""
+
+    def __init__(
+        self,
+        app: App,
+        url: str,
+        limits: Mapping[str, int | None],
+        telemetry: Telemetry,
+        *,
+        until_empty: bool = False,
+        on_watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open nothing. ``limits``: queues in their order of priority, each with its share of ``workers``."""
+        settings = app.settings
+        self.id = uuid4()  # new for each start: a name that comes again would make a dead worker look alive
+        self.app = app
+        self.url = url
+        self.settings = settings
+        self.lifecycle, self.upkeep = Lifecycle(settings.schema_name), Upkeep(settings.schema_name)
+        self.telemetry = telemetry
+        self.slots = Slots(limits, settings.concurrency)
+        self.engines = Engines(url, self.slots.size, app.engine, app.async_engine)
+        self.runner = Runner(app, settings, self.engines, self.lifecycle, telemetry)
+        self.burial = Burial(app, self.engines, self.lifecycle)
+        self.links = [Link(url, settings, name) for name in ("pump", "relay", "upkeep")]
+        self.pump = Pump(self.id, self.links[0], self.lifecycle, self.slots, settings=settings, telemetry=telemetry)
+        self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
+        self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
+        self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
+        self.relay_loop = Loop("relay", self.relay.tick, on_lost=self.links[1].renew)
+        self.upkeep_loop = Loop("upkeep", self.keeper.tick, on_lost=self.links[2].renew)
+        self.watch_loop = Loop("watch", self._watch)
+        self.exit_code = DRAINED
+        self.started = asyncio.Event()
+        self._on_watch = on_watch
+        self._until_empty = until_empty
+        self._stopping = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._signals = 0
+        self._watched = time.monotonic()
+        self._next_poll = 0.0
+
+    # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> int:
+        """Serve until stopped; returns the exit code."""
+        await ready_database(self.links[2], self.upkeep, self._stopping)
+        if self._stopping.is_set():
+            return DRAINED
+        async with contextlib.AsyncExitStack() as stack:
+            self.runner.handle = self.burial.handle = await open_handle(self.app.handle, stack)
+            await self._register()
+            heartbeat = self._heartbeat()
+            heartbeat.start()
+            wakeups = Wakeups(self.url, self.settings, self.relay_loop.wake, self._ready)
+            listening = asyncio.create_task(wakeups.run())
+            loops = [
+                asyncio.create_task(loop.run())
+                for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop)
+            ]
+            runners = [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+            structlog.get_logger("pgqueue").info(
+                "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
+            )
+            self.started.set()
+            await self._stopping.wait()
+            heartbeat.draining = True
+            await self._drain()
+            self._halt(listening, runners)
+            await asyncio.gather(*loops, listening, *runners, return_exceptions=True)
+            heartbeat.stop()  # last: the leases must hold while jobs end
+            await self._leave()
+        return self.exit_code
+
+    def stop(self) -> None:
+        """First call: drain. Second: give running jobs back."""
+        self._signals += 1
+        self._stopping.set()
+        if self._signals > 1:
+            self._give_back()
+
+    def listen_to_signals(self) -> None:
+        """SIGTERM and Ctrl-C drain; a second one gives jobs back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def _register(self) -> None:
+        settings = self.settings
+        kinds = parked_names(self.runner.kinds)
+        row = Registration(
+            self.id, socket.gethostname(), os.getpid(), __version__, list(self.slots.lanes), kinds, self.slots.size
+        )
+        link = self.links[2]
+        await link.run(self.upkeep.add_queues(list(settings.queues)))
+        await link.run(self.upkeep.register(row))
+        await link.run(self.upkeep.unpark([f"kind:{kind}" for kind in kinds]))
+
+    def _heartbeat(self) -> Heartbeat:
+        loop = asyncio.get_running_loop()
+        return Heartbeat(
+            self.id,
+            self.url,
+            self.settings,
+            (self.lifecycle, self.upkeep),
+            held=lambda: list(self.pump.held.copy().values()),
+            on_cancel=lambda ids: loop.call_soon_threadsafe(self._cancel, ids),
+            on_danger=lambda: loop.call_soon_threadsafe(self._lease_in_danger),
+        )
+
+    async def _drain(self) -> None:
+        """Give back what was not started, let the rest end, settle."""
+        self.pump.claiming = False
+        self._return_unstarted()
+        deadline = time.monotonic() + self.settings.drain.total_seconds()
+        while (self.slots.running or self.pump.pending) and time.monotonic() < deadline:
+            self._return_unstarted()  # a claim that was on its way when the signal came
+            self.pump_loop.wake()
+            await asyncio.sleep(_WATCH / 5)
+        if self.slots.running:
+            self._give_back()
+            for _ in range(100):
+                if not (self.slots.running or self.pump.pending):
+                    break
+                self.pump_loop.wake()
+                await asyncio.sleep(_WATCH / 5)
+
+    def _halt(self, listening: asyncio.Task[None], runners: list[asyncio.Task[None]]) -> None:
+        for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop):
+            loop.stop()
+        listening.cancel()
+        for runner in runners:
+            runner.cancel()
+
+    async def _leave(self) -> None:
+        self.runner.close()
+        with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
+            await self._return_rest()
+            await self.links[2].run(self.upkeep.deregister(self.id))
+        for link in self.links:
+            await link.close()
+        await self.engines.close()
+
+    async def _return_rest(self) -> None:
+        """Whatever is still held was claimed in the last message: it goes back, too."""
+        self._return_unstarted()
+        while self.pump.pending:
+            await self.pump.tick()
+
+    # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _pump(self) -> float:
+        delay = await self.pump.tick()
+        self._wake_runners()
+        return delay
+
+    async def _resident(self) -> None:
+        """Run one job after the other: no task per job."""
+        count = 0
+        while True:
+            claimed = self.slots.take()
+            if claimed is None:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
+                await waiter
+                continue
+            try:
+                await self._one(claimed)
+            finally:
+                self.slots.free(claimed.queue)
+                self.pump_loop.wake()
+            count += 1
+            if count % _YIELD == 0:
+                await asyncio.sleep(0)
+
+    async def _one(self, claimed: Claimed) -> None:
+        try:
+            settlement, follower = await self.runner.run(claimed)
+        except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
+            structlog.get_logger("pgqueue").exception("runner.failed", jobId=str(claimed.id))
+            kind = self.runner.kinds.get(claimed.kind)
+            settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
+        if settlement is None:
+            self.pump.held.pop(claimed.id, None)
+        elif follower is not None or self.burial.concerns(settlement, self.runner.kinds.get(claimed.kind)):
+            await self._end(claimed, settlement, follower)
+        else:
+            self.pump.add(settlement)
+
+    async def _end(self, claimed: Claimed, settlement: Settlement, follower: Job | None) -> None:
+        """Settle in a transaction of its own; through an outage of the database for as long as the lease may last."""
+        give_up = time.monotonic() + self.settings.lease.total_seconds()
+        while True:
+            try:
+                if follower is not None:
+                    settled = await self.burial.follow(claimed, settlement, follower)
+                else:
+                    settled = await self.burial.bury(claimed, settlement, self.runner.kinds.get(claimed.kind))
+                break
+            except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
+                if follower is not None and not is_connection_lost(getattr(error, "orig", error) or error):
+                    kind = self.runner.kinds[claimed.kind]
+                    self.pump.add(fate.decide(claimed, kind.policy, error, scale=self.settings.time_scale))
+                    return
+                if time.monotonic() > give_up:
+                    settled = False
+                    break
+                await asyncio.sleep(1.0)
+        self.pump.held.pop(claimed.id, None)
+        if not settled:
+            self.telemetry.lease_lost(claimed)
+
+    def _wake_runners(self) -> None:
+        ready = sum(len(lane.buffer) for lane in self.slots.lanes.values())
+        while ready > 0 and self._waiters:
+            waiter = self._waiters.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                ready -= 1
+
+    def _ready(self, queue: str) -> None:
+        """A queue may have jobs ('': any)."""
+        self.slots.wake(queue or None)
+        self.pump_loop.wake()
+
+    def _return_unstarted(self) -> None:
+        for claimed in self.slots.drain():
+            self.pump.add(fate.give_back(claimed))
+
+    def _give_back(self) -> None:
+        if self.runner.running:
+            self.exit_code = GAVE_BACK
+        for running in list(self.runner.running.values()):
+            running.stop("shutdown")
+
+    def _cancel(self, ids: list[int]) -> None:
+        for job_id in ids:
+            running = self.runner.running.get(job_id)
+            if running is not None:
+                running.stop("cancel")
+
+    def _lease_in_danger(self) -> None:
+        """No heartbeat for too long: stop before another worker begins."""
+        structlog.get_logger("pgqueue").error("worker.lease_in_danger", running=len(self.runner.running))
+        for claimed in self.slots.drain():
+            self.pump.held.pop(claimed.id, None)
+        for running in list(self.runner.running.values()):
+            running.stop("lease")
+
+    # ── now and then ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch(self) -> float:
+        now = time.monotonic()
+        for running in list(self.runner.running.values()):
+            if now > running.deadline:
+                running.stop("timeout")
+        self.slots.measure(now - self._watched)
+        self._watched = now
+        self._on_watch()
+        if now >= self._next_poll:
+            self._next_poll = now + self.settings.poll.total_seconds()
+            self.slots.wake()
+            self.pump_loop.wake()
+        if self._until_empty and await self._is_empty():
+            self.stop()
+        return _WATCH
+
+    async def _is_empty(self) -> bool:
+        if not self.slots.idle or self.pump.pending or self.pump.held:
+            return False
+        left: list[Any] = await self.links[2].run(self.upkeep.work_left(list(self.slots.lanes)))
+        if left[0]:
+            self.slots.wake()
+            self.pump_loop.wake()
+            self.relay_loop.wake()
+        return not left[0]

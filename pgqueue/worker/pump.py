@@ -1,0 +1,118 @@
+"""Claims jobs and settles outcomes, both in one message: the only traffic of a busy worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from pgqueue.db import is_connection_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from pgqueue.db import Query
+    from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.queries.lifecycle import Lifecycle
+    from pgqueue.settings import Settings
+    from pgqueue.telemetry import Telemetry
+    from pgqueue.worker.link import Link
+    from pgqueue.worker.slots import Slots
+
+_MOST = 1_000  # outcomes in one statement
+_GATHER = 0.002  # seconds an outcome may wait for others while jobs are running
+_UNSTORABLE = '{"reason": "dead", "type": "Unstorable", "error": "the error text could not be stored"}'
+
+
+class Pump:
+    """One tick: send the outcomes there are, take as many jobs as have room."""
+
+    def __init__(  # noqa: PLR0917 - its collaborators, in the order of a message
+        self, worker: UUID, link: Link, lifecycle: Lifecycle, slots: Slots, settings: Settings, telemetry: Telemetry
+    ) -> None:
+        """Nothing is held yet."""
+        self.held: dict[int, Claimed] = {}
+        """Every job this process has a lease on: what the heartbeat renews."""
+        self.claiming = True
+        self.settled = 0
+        self._worker = worker
+        self._link = link
+        self._lifecycle = lifecycle
+        self._slots = slots
+        self._settings = settings
+        self._telemetry = telemetry
+        self._outcomes: list[Settlement] = []
+
+    def add(self, settlement: Settlement) -> None:
+        """Take an outcome to be settled with the next message."""
+        self._outcomes.append(settlement)
+
+    @property
+    def pending(self) -> int:
+        """How many outcomes are not settled yet."""
+        return len(self._outcomes)
+
+    async def tick(self) -> float:
+        """Send one message; returns how long to sleep (woken by outcomes and by wake-ups)."""
+        room = self._slots.room() if self.claiming else {}
+        if self._outcomes and not room and self._slots.running and len(self._outcomes) < _MOST:
+            await asyncio.sleep(_GATHER)
+            room = self._slots.room() if self.claiming else {}
+        batch, self._outcomes = self._outcomes[:_MOST], self._outcomes[_MOST:]
+        if not batch and not room:
+            return self._settings.poll.total_seconds()
+        try:
+            claimed, lost = await self._exchange(batch, room)
+        except psycopg.Error as error:
+            self._outcomes[:0] = batch
+            if is_connection_lost(error) or not isinstance(error, psycopg.DataError):
+                raise
+            await self._settle_singly()
+            return 0
+        for settlement in batch:
+            job = self.held.pop(settlement.id, None)
+            if job is not None and settlement.id in lost:
+                self._telemetry.lease_lost(job)
+        self.settled += len(batch)
+        self.held.update((job.id, job) for job in claimed)
+        if room:
+            self._slots.put(claimed, room)
+        return 0 if self._outcomes or claimed else 0.001
+
+    async def _exchange(self, batch: list[Settlement], room: Mapping[str, int]) -> tuple[list[Claimed], set[int]]:
+        conn = await self._link.open()
+        settle = self._lifecycle.settle(batch) if batch else None
+        claim = self._lifecycle.claim(self._worker, room, self._settings.lease) if room else None
+        if settle is None or claim is None:
+            lost = await _send(conn, settle) if settle else []
+            return (await _send(conn, claim) if claim else []), set(lost)
+        async with conn.pipeline():  # one message, one transaction, one commit
+            first, second = (
+                conn.cursor(row_factory=tuple_row, binary=True),
+                conn.cursor(row_factory=tuple_row, binary=True),
+            )
+            await first.execute(settle.sql, settle.params)
+            await second.execute(claim.sql, claim.params)
+            lost_rows = await first.fetchall()
+            rows = await second.fetchall()
+        return claim.read(rows), set(settle.read(lost_rows))
+
+    async def _settle_singly(self) -> None:
+        """PostgreSQL refused a value in the batch. Each outcome alone; the refused one with a text that is safe."""
+        while self._outcomes:
+            outcome = self._outcomes[0]
+            try:
+                await self._link.run(self._lifecycle.settle([outcome]))
+            except psycopg.DataError:
+                await self._link.run(self._lifecycle.settle([outcome._replace(note=_UNSTORABLE)]))
+            self._outcomes.remove(outcome)
+            self.held.pop(outcome.id, None)
+
+
+async def _send(conn: psycopg.AsyncConnection[Any], query: Query[Any]) -> Any:
+    async with conn.cursor(row_factory=tuple_row, binary=True) as cursor:
+        await cursor.execute(query.sql, query.params)
+        return query.read(await cursor.fetchall())

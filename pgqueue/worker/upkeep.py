@@ -1,0 +1,152 @@
+"""What one process does for all: rescue, the nets, days of finished jobs, prune, samples. Bounded and resumable."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pgqueue.queries.upkeep import Upkeep
+    from pgqueue.settings import Settings
+    from pgqueue.telemetry import Telemetry
+    from pgqueue.worker.link import Link
+
+_PAGE = 1_000
+_PAGES = 20
+_DAYS_AHEAD = 9
+
+
+class Rescue:
+    """Finds jobs whose lease is over without an index of its own (claims must stay HOT updates).
+
+    All running jobs stand below V, so each range of positions is read once; what was seen running there is followed by
+    key. A process that takes the role over begins at position 0.
+    """
+
+    def __init__(self, link: Link, queries: Upkeep, settings: Settings, telemetry: Telemetry) -> None:
+        """Nothing read yet."""
+        self._link = link
+        self._queries = queries
+        self._settings = settings
+        self._telemetry = telemetry
+        self._read_to: dict[tuple[str, int], int] = {}
+        self._seen: set[tuple[int, int]] = set()
+
+    def forget(self) -> None:
+        """Start again from position 0: another process had the role."""
+        self._read_to.clear()
+        self._seen.clear()
+
+    async def tick(self) -> int:
+        """Look once; returns how many jobs were rescued."""
+        for mark in await self._link.run(self._queries.marks()):
+            low, size = self._read_to.get((mark.queue, mark.lane), 0), _PAGE
+            for _ in range(_PAGES):
+                page = await self._link.run(self._queries.running_between(mark, low, size))
+                self._seen.update((job_id, claims) for job_id, claims, _ in page)
+                if len(page) < size:
+                    low = mark.v
+                    break
+                # Positions may tie: the last one is read again, and a page of one position needs a longer page.
+                size = size * 2 if page[-1][2] == low else size
+                low = page[-1][2]
+            self._read_to[mark.queue, mark.lane] = low
+        rescued = 0
+        fences = sorted(self._seen)
+        self._seen.clear()
+        for start in range(0, len(fences), _PAGE):
+            alive = await self._link.run(self._queries.lost_leases(fences[start : start + _PAGE]))
+            self._seen.update((job_id, claims) for job_id, claims, _ in alive)
+            lost = [(job_id, claims) for job_id, claims, over in alive if over]
+            if lost:
+                rescued += await self._rescue(lost)
+        return rescued
+
+    async def _rescue(self, lost: list[tuple[int, int]]) -> int:
+        query = self._queries.rescue(
+            lost, max_crashes=self._settings.max_crashes, backoff=1.0 / self._settings.time_scale
+        )
+        rescued = await self._link.run(query)
+        for job in rescued:
+            self._telemetry.rescued(job.id, job.queue, job.kind, job.crashes)
+        return len(rescued)
+
+
+class Keeper:
+    """The upkeep role and its rounds."""
+
+    def __init__(self, link: Link, queries: Upkeep, settings: Settings, telemetry: Telemetry) -> None:
+        """Nothing is due before the first tick."""
+        self._link = link
+        self._queries = queries
+        self._telemetry = telemetry
+        self._rescue = Rescue(link, queries, settings, telemetry)
+        self._lease = settings.lease.total_seconds()
+        # Leases are looked at often enough that a job of a dead worker waits at most a third of a lease longer.
+        self._every = min(10.0, self._lease / 3)
+        self._term = timedelta(seconds=self._every * 3)
+        self._token: int | None = None
+        self._due: dict[str, float] = {}
+
+    async def tick(self) -> float:
+        """Do what is due; returns how long to sleep."""
+        token = await self._link.run(self._queries.take_turn(self._token, self._term))
+        if token is None:
+            self._token = None
+            return self._every
+        if self._token is None:
+            self._rescue.forget()
+        self._token = token
+        await self._rescue.tick()
+        for name, every, work in (
+            ("sample", 5.0, self._sample),
+            ("prune", 30.0, self._prune),
+            ("sweep", 60.0, self._sweep),
+            ("days", 600.0, self._days),
+        ):
+            await self._round(name, every, work)
+        return self._every
+
+    async def _round(self, name: str, every: float, work: Callable[[], Awaitable[None]]) -> None:
+        now = time.monotonic()
+        if now < self._due.get(name, 0.0):
+            return
+        self._due[name] = now + every
+        try:
+            await work()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.CheckViolation) as error:
+            # Somebody is in the way; the next round tries again.
+            structlog.get_logger("pgqueue").info("upkeep.postponed", round=name, error=str(error).strip())
+
+    async def _sample(self) -> None:
+        dead = await self._link.run(self._queries.sample())
+        pins = await self._link.run(self._queries.count_pins())
+        self._telemetry.sampled(dead, pins[0])
+        await self._link.run(self._queries.notification_usage())
+
+    async def _prune(self) -> None:
+        pruned: list[int] = [0] * _PAGE
+        while len(pruned) >= _PAGE:
+            pruned = await self._link.run(self._queries.prune())
+        await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
+
+    async def _sweep(self) -> None:
+        """Look below the marks; whatever is found there was missed, and is worth a warning."""
+        found = 0
+        for lane, ids in await self._link.run(self._queries.sweep_outbox()):
+            found += (await self._link.run(self._queries.sweep_move(lane, ids)))[0]
+        below: list[int] = await self._link.run(self._queries.sweep_ready())
+        found += len(below)
+        await self._link.run(self._queries.sweep_waiting())
+        if found:
+            structlog.get_logger("pgqueue").error("sweep.found", jobs=found, hint="a mark was wrong; please report it")
+
+    async def _days(self) -> None:
+        await self._link.run(self._queries.make_days(_DAYS_AHEAD))
+        await self._link.run(self._queries.drop_days())
