@@ -1,0 +1,112 @@
+"""The composition root: what exists, what it is made of. Nothing is opened when this is imported.
+
+pgqueue work --queues publishing,notifications,default --app domain.app:app
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from domain.gateways.breakers import Breakers
+from domain.gateways.mail import Mailer, MailServer
+from domain.gateways.mastodon import Mastodon
+from domain.gateways.vault import Vault
+from domain.jobs import JOBS
+from domain.listeners import listen
+from domain.settings import DomainSettings, settings
+from domain.unit_of_work import UnitsOfWork
+from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
+from domain.use_cases.publishing import PublishScheduledPost
+from domain.use_cases.retrying import BuryPublication, RetryPublication, RetryPublish
+from domain.use_cases.scheduling import DispatchDuePosts, SchedulePost
+from pgqueue import App, AsyncQueue
+from pgqueue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_USER_AGENT = "social-media-manager/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Every use case, ready to be called: jobs get this as their handle, and so would controllers."""
+
+    units: UnitsOfWork
+    vault: Vault
+    schedule_post: SchedulePost
+    dispatch_due_posts: DispatchDuePosts
+    publish_scheduled_post: PublishScheduledPost
+    retry_publication: RetryPublication
+    retry_publish: RetryPublish
+    bury_publication: BuryPublication
+    notify_publish_result: NotifyPublishResult
+    bury_notification: BuryNotification
+
+
+def compose(
+    engine: AsyncEngine, http: httpx.AsyncClient, configuration: DomainSettings, queue: AsyncQueue
+) -> Application:
+    """Put the application together from what is open."""
+    breakers = Breakers()
+    units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
+    vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
+    mastodon = Mastodon(http, breakers, deadline=configuration.network_deadline)
+    secret = configuration.smtp_password
+    server = MailServer(
+        configuration.smtp_host,
+        configuration.smtp_port,
+        configuration.smtp_start_tls,
+        configuration.smtp_username,
+        secret.get_secret_value() if secret else None,
+    )
+    mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
+    sender = Sender(configuration.mail_from, configuration.mail_domain)
+    dispatch = DispatchDuePosts(units)
+    publish = PublishScheduledPost(units, mastodon, vault)
+    return Application(
+        units=units,
+        vault=vault,
+        schedule_post=SchedulePost(units, dispatch),
+        dispatch_due_posts=dispatch,
+        publish_scheduled_post=publish,
+        retry_publication=RetryPublication(units),
+        retry_publish=RetryPublish(publish),
+        bury_publication=BuryPublication(units),
+        notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
+        bury_notification=BuryNotification(units),
+    )
+
+
+@asynccontextmanager
+async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[Application]:
+    """Open what the use cases need, and close it at the end."""
+    queue = queue or AsyncQueue(settings())
+    url = queue.settings.database_url
+    if not url:
+        raise ConfigurationError("no database: set PGQUEUE_DATABASE_URL=postgresql://user@host/database")
+    configuration = DomainSettings.from_environment()
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=10
+    )
+    # trust_env: a proxy variable must not decide where tokens are sent
+    client = httpx.AsyncClient(
+        trust_env=False, timeout=httpx.Timeout(30, connect=5), headers={"User-Agent": _USER_AGENT}
+    )
+    try:
+        async with client as http:
+            yield compose(engine, http, configuration, queue)
+    finally:
+        await engine.dispose()
+
+
+_SETTINGS: Final = settings()
+app: Final = App(queue=AsyncQueue(_SETTINGS), jobs=JOBS, handle=open_application, settings=_SETTINGS)

@@ -1,0 +1,1 @@
+"""The whole product in under a minute: `python -m domain.demo`."""

@@ -1,0 +1,19 @@
+"""Every job of the domain, its queue and its policy. Jobs hold no business logic."""
+
+from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
+from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
+from pgqueue import Job
+
+JOBS: list[type[Job]] = [
+    ProcessScheduledPostJob,
+    RetryPublishJob,
+    NotifyPublishResultJob,
+]
+
+__all__ = [
+    "JOBS",
+    "NotifyPublishResultJob",
+    "ProcessScheduledPostJob",
+    "PublishResult",
+    "RetryPublishJob",
+]

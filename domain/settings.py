@@ -1,0 +1,87 @@
+"""The user's queues, and what the domain needs from its environment. Secrets come in here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from cryptography.fernet import Fernet
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+import pgqueue
+from pgqueue import QueueSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "SMM_"
+
+QUEUES = {
+    "publishing": QueueSettings(priority="high", workers=3, timeout="120s"),
+    "high": QueueSettings(priority="high", workers=2, timeout="60s"),
+    "default": QueueSettings(priority="normal", workers=3, timeout="90s"),
+    "analytics-sync": QueueSettings(priority="normal", workers=2, timeout="120s"),
+    "media-processing": QueueSettings(priority="normal", workers=2, timeout="300s"),
+    "notifications": QueueSettings(priority="normal", workers=2, timeout="30s"),
+    "low": QueueSettings(priority="low", workers=1, timeout="600s"),
+}
+
+
+def settings() -> pgqueue.Settings:
+    """Return the queue's settings: these queues, and what the environment says (``PGQUEUE_…``)."""
+    return pgqueue.Settings(queues=QUEUES)
+
+
+class DomainSettings(BaseModel):
+    """What the domain reads from ``SMM_…`` variables; all faults are reported at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fernet_keys: SecretStr
+    """Comma separated; the first one seals, all of them open."""
+    fingerprint_key: SecretStr = Field(min_length=16)
+    base_url: str = "http://127.0.0.1:8000"
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_start_tls: bool | None = None
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    mail_from: str = "no-reply@social.example"
+    mail_domain: str = "social.example"
+    network_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    mail_deadline_seconds: float = Field(default=15, gt=0, le=25)
+
+    @field_validator("fernet_keys")
+    @classmethod
+    def _keys_are_keys(cls, value: SecretStr) -> SecretStr:
+        for key in value.get_secret_value().split(","):
+            try:
+                Fernet(key)
+            except ValueError as error:
+                message = "each key is 32 bytes in URL-safe base64; make one with Fernet.generate_key()"
+                raise ValueError(message) from error
+        return value
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the variables that begin with ``SMM_``."""
+        found = {
+            name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+        }
+        return cls.model_validate(found)
+
+    @property
+    def keys(self) -> list[str]:
+        """The Fernet keys, newest first."""
+        return self.fernet_keys.get_secret_value().split(",")
+
+    @property
+    def network_deadline(self) -> timedelta:
+        """How long one call to a network may take."""
+        return timedelta(seconds=self.network_deadline_seconds)
+
+    @property
+    def mail_deadline(self) -> timedelta:
+        """How long handing over one mail may take."""
+        return timedelta(seconds=self.mail_deadline_seconds)

@@ -1,0 +1,9 @@
+"""Stand-ins for the systems outside: real servers on loopback, with switches for everything that goes wrong.
+
+Tests start them in their own process, the demo as processes of their own (``python -m domain.standins mastodon``).
+"""
+
+from domain.standins.mail import MailStandIn
+from domain.standins.mastodon import MastodonStandIn
+
+__all__ = ["MailStandIn", "MastodonStandIn"]

@@ -1,0 +1,246 @@
+"""A Mastodon server as far as we use one: statuses with idempotency keys, an account's list, a timeline to look at."""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+
+if TYPE_CHECKING:
+    from domain.standins.faults import Fault
+
+KEY_KEPT = timedelta(hours=1)
+_MOST = 40
+
+
+@dataclass(slots=True)
+class Account:
+    """Somebody with a token."""
+
+    id: str
+    acct: str
+    token: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class Status:
+    """One post."""
+
+    id: str
+    account: Account
+    text: str
+    created_at: datetime
+    key: str
+
+
+class MastodonStandIn(StandIn):
+    """The network's side: what it says it has is what there is."""
+
+    def __init__(self, *, max_characters: int = 500) -> None:
+        super().__init__()
+        self.max_characters = max_characters
+        self._lock = threading.Lock()
+        self._accounts: dict[str, Account] = {}
+        self._statuses: list[Status] = []
+        self._keys: dict[tuple[str, str], tuple[Status, datetime]] = {}
+        self._replays = 0
+        self._calls = 0
+        self._seen: set[str] = set()
+        self._spoiled: list[dict[str, str]] = []
+        self.open_calls: dict[int, str] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://{LOOPBACK}:{self.service.port}"
+
+    def make_service(self, address: tuple[str, int]) -> QuietServer:
+        """Serve the API."""
+        stand_in = self
+
+        class Handler(_Api):
+            mastodon = stand_in
+
+        return QuietServer(address, Handler)
+
+    def add_account(self, acct: str, token: str) -> Account:
+        """Open an account."""
+        with self._lock:
+            account = Account(str(len(self._accounts) + 1), acct, token)
+            self._accounts[token] = account
+            return account
+
+    def forget_keys(self) -> None:
+        """Let the hour pass after which idempotency keys are forgotten."""
+        with self._lock:
+            self._keys.clear()
+
+    def command(self, name: str, content: dict[str, Any]) -> object:
+        """Do what the control port was asked."""
+        match name:
+            case "accounts":
+                account = self.add_account(content["acct"], content["token"])
+                return {"id": account.id}
+            case "forget-keys":
+                self.forget_keys()
+                return {}
+            case _:
+                return super().command(name, content)
+
+    def state(self) -> dict[str, Any]:
+        """Return all statuses and what was asked of us."""
+        with self._lock:
+            return {
+                "statuses": [
+                    {"id": s.id, "acct": s.account.acct, "text": s.text, "key": s.key} for s in self._statuses
+                ],
+                "calls": self._calls,
+                "replays": self._replays,
+                "open_calls": sorted(self.open_calls.values()),
+                "spoiled": list(self._spoiled),
+            }
+
+    def take_fault(self, key: str) -> Fault | None:
+        """Take the fault of a call to publish, and remember which call it spoiled."""
+        with self._lock:
+            stored = any(kept == key for _, kept in self._keys)
+            fault = self.faults.take(seen=key in self._seen, stored=stored)
+            self._seen.add(key)
+            if fault is not None:
+                self._spoiled.append({"kind": fault.kind, "key": key})
+            return fault
+
+    def account_of(self, token: str) -> Account | None:
+        """Find who holds a token."""
+        return self._accounts.get(token)
+
+    def create(self, account: Account, text: str, key: str) -> Status:
+        """Store a status, or return the one that was stored under this key before."""
+        with self._lock:
+            self._calls += 1
+            now = datetime.now(UTC)
+            kept = self._keys.get((account.id, key)) if key else None
+            if kept is not None and now - kept[1] < KEY_KEPT:
+                self._replays += 1
+                return kept[0]
+            status = Status(str(len(self._statuses) + 1), account, text, now, key)
+            self._statuses.append(status)
+            if key:
+                self._keys[account.id, key] = (status, now)
+            return status
+
+    def listing(self, account_id: str, *, limit: int, max_id: str | None) -> list[Status]:
+        """List an account's statuses, newest first."""
+        with self._lock:
+            found = [s for s in reversed(self._statuses) if s.account.id == account_id]
+        if max_id is not None:
+            found = [s for s in found if int(s.id) < int(max_id)]
+        return found[: min(limit, _MOST)]
+
+    def shown(self, status: Status) -> dict[str, Any]:
+        """Return a status as the API shows it."""
+        paragraphs = html.escape(status.text, quote=False).split("\n\n")
+        content = "".join(f"<p>{paragraph.replace(chr(10), '<br />')}</p>" for paragraph in paragraphs)
+        return {
+            "id": status.id,
+            "created_at": status.created_at.isoformat(timespec="milliseconds"),
+            "content": content,
+            "url": f"{self.url}/@{status.account.acct}/{status.id}",
+            "visibility": "public",
+            "account": {"id": status.account.id, "acct": status.account.acct},
+        }
+
+    def timeline(self) -> bytes:
+        """Return a page for people."""
+        with self._lock:
+            statuses = list(reversed(self._statuses))
+        rows = "".join(
+            f"<article id='{s.id}'><b>@{html.escape(s.account.acct)}</b> <small>{s.created_at:%H:%M:%S}</small>"
+            f"<p>{html.escape(s.text)}</p></article>"
+            for s in statuses
+        )
+        style = "body{font:16px sans-serif;max-width:40em;margin:2em auto}article{border-bottom:1px solid #ccc}"
+        return f"<!doctype html><meta charset=utf-8><title>Timeline</title><style>{style}</style>{rows}".encode()
+
+
+class _Api(JsonHandler):
+    """The HTTP side."""
+
+    mastodon: MastodonStandIn
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        url = urlsplit(self.path)
+        parts = url.path.strip("/").split("/")
+        if parts[:2] != ["api", "v1"]:
+            self.send(self.mastodon.timeline(), "text/html; charset=utf-8")
+            return
+        fault = self.mastodon.faults.take()
+        account = self._admit(fault)
+        if account is None:
+            return
+        if parts[2:] == ["accounts", "verify_credentials"]:
+            self.answer({"id": account.id, "acct": account.acct, "username": account.acct})
+        elif len(parts) == 5 and parts[2] == "accounts" and parts[4] == "statuses":  # noqa: PLR2004 - the parts of /api/v1/accounts/:id/statuses
+            query = parse_qs(url.query)
+            limit, max_id = int(query.get("limit", ["20"])[0]), query.get("max_id", [None])[0]
+            found = self.mastodon.listing(parts[3], limit=limit, max_id=max_id)
+            self.answer([self.mastodon.shown(status) for status in found])
+        else:
+            self.answer({"error": "Record not found"}, HTTPStatus.NOT_FOUND)
+
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        content = self.body()
+        key = self.headers.get("Idempotency-Key", "")
+        fault = self.mastodon.take_fault(key)
+        account = self._admit(fault)
+        if account is None:
+            return
+        if self.path != "/api/v1/statuses":
+            self.answer({"error": "Record not found"}, HTTPStatus.NOT_FOUND)
+            return
+        text = str(content.get("status") or "").strip()
+        if not text or len(text) > self.mastodon.max_characters:
+            error = "Validation failed: Text can't be blank" if not text else "Validation failed: Text is too long"
+            self.answer({"error": error}, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return
+        status = self.mastodon.create(account, text, key)
+        self._reply(status, fault)
+
+    def _reply(self, status: Status, fault: Fault | None) -> None:
+        if fault is not None and fault.kind == "drop":
+            self.hang_up()
+            return
+        if fault is not None and fault.kind == "slow":
+            me = threading.get_ident()
+            self.mastodon.open_calls[me] = status.key
+            time.sleep(fault.seconds)
+            self.mastodon.open_calls.pop(me)
+        self.answer(self.mastodon.shown(status))
+
+    def _admit(self, fault: Fault | None) -> Account | None:
+        """Check the token and the switches; answer and return None if the call ends here."""
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        account = self.mastodon.account_of(token) if scheme == "Bearer" else None
+        kind = fault.kind if fault is not None else None
+        if account is None or kind == "unauthorized":
+            self.answer({"error": "The access token is invalid"}, HTTPStatus.UNAUTHORIZED)
+            return None
+        if fault is not None and kind == "rate_limit":
+            reset = (datetime.now(UTC) + timedelta(seconds=fault.seconds)).isoformat()
+            wait = {"Retry_After": f"{fault.seconds:g}", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": reset}
+            self.answer({"error": "Too many requests"}, HTTPStatus.TOO_MANY_REQUESTS, **wait)
+            return None
+        if kind == "error":
+            self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            return None
+        if kind == "reject":
+            self.answer({"error": "Validation failed: Text is not welcome"}, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return None
+        return account

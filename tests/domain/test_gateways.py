@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from domain.gateways import failures
+from domain.gateways.breakers import Breakers
+from domain.gateways.mastodon import Grant, Mastodon
+from domain.gateways.waiting import requested_wait
+from domain.use_cases.verdicts import VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from domain.standins import MastodonStandIn
+    from domain.standins.faults import Kind
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def mastodon(anyio_backend: str) -> AsyncIterator[Mastodon]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield Mastodon(http, Breakers(fail_max=2), deadline=timedelta(seconds=0.5))
+
+
+@pytest.fixture
+def grant(network: MastodonStandIn) -> Grant:
+    return Grant(network.url, network.add_account("ana", "a-token").id, "a-token")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("fault", "failure"),
+    [
+        ("drop", failures.UnknownOutcome),
+        ("slow", failures.UnknownOutcome),
+        ("error", failures.UnknownOutcome),
+        ("rate_limit", failures.RateLimited),
+        ("unauthorized", failures.AuthExpired),
+        ("reject", failures.Rejected),
+    ],
+)
+async def test_every_way_to_fail_has_its_class(
+    mastodon: Mastodon, grant: Grant, network: MastodonStandIn, fault: Kind, failure: type[failures.GatewayError]
+) -> None:
+    network.faults.set(fault, seconds=1)
+    with pytest.raises(failure):
+        await mastodon.publish(grant, "x", key="k")
+
+
+@pytest.mark.anyio
+async def test_a_refused_connection_changed_nothing(mastodon: Mastodon, grant: Grant, network: MastodonStandIn) -> None:
+    network.service.close()
+    with pytest.raises(failures.Transient):
+        await mastodon.publish(grant, "x", key="k")
+
+
+@pytest.mark.anyio
+async def test_a_failed_read_changed_nothing(mastodon: Mastodon, grant: Grant, network: MastodonStandIn) -> None:
+    network.faults.set("error")
+    with pytest.raises(failures.Transient):
+        await mastodon.statuses_since(grant, NOW)
+
+
+@pytest.mark.anyio
+async def test_the_circuit_opens_for_one_host_and_shows_the_failure_that_opened_it(
+    mastodon: Mastodon, grant: Grant, network: MastodonStandIn
+) -> None:
+    network.faults.set("error", calls=2)
+    for _ in range(2):
+        with pytest.raises(failures.UnknownOutcome):
+            await mastodon.publish(grant, "x", key="k")
+    with pytest.raises(failures.CircuitOpen):
+        await mastodon.publish(grant, "x", key="k")
+    elsewhere = Grant(grant.base_url.replace("127.0.0.1", "localhost"), grant.external_id, grant.access)
+    assert (await mastodon.publish(elsewhere, "x", key="k")).text == "x"
+
+
+@pytest.mark.anyio
+async def test_answers_never_open_the_circuit(mastodon: Mastodon, grant: Grant, network: MastodonStandIn) -> None:
+    network.faults.set("reject", calls=3)
+    for _ in range(3):
+        with pytest.raises(failures.Rejected):
+            await mastodon.publish(grant, "x", key="k")
+    assert (await mastodon.publish(grant, "x", key="k")).external_id == "1"
+
+
+@pytest.mark.anyio
+async def test_a_listing_reads_pages_until_it_is_complete(
+    mastodon: Mastodon, grant: Grant, network: MastodonStandIn
+) -> None:
+    account = network.account_of("a-token")
+    assert account is not None
+    for number in range(90):
+        network.create(account, f"post {number}", "")
+    listing = await mastodon.statuses_since(grant, NOW - timedelta(days=3650))
+    assert listing.complete
+    assert len(listing.statuses) == 90
+    for number in range(120):
+        network.create(account, f"more {number}", "")
+    assert not (await mastodon.statuses_since(grant, NOW - timedelta(days=3650))).complete
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "-5"}, 1),
+        ({"retry-after": "1e99"}, 21_600),
+        ({"retry-after": "nan"}, 60),
+        ({"retry-after": "Mon, 23 Nov 2026 12:00:30 GMT"}, 30),
+        ({"retry-after": "Mon, 23 Nov 2026 11:00:00 GMT"}, 1),
+        ({"x-ratelimit-reset": "2026-11-23T12:05:00.000Z"}, 300),
+        ({"retry-after": "soon", "x-ratelimit-reset": "later"}, 60),
+        ({}, 60),
+    ],
+)
+def test_what_the_other_side_asks_for_is_read_and_bounded(headers: dict[str, str], seconds: float) -> None:
+    assert requested_wait(headers, NOW) == timedelta(seconds=seconds)
+
+
+def test_every_failure_has_a_verdict() -> None:
+    abstract = {failures.GatewayError, failures.Postponed}
+    every = {
+        found
+        for found in vars(failures).values()
+        if isinstance(found, type) and issubclass(found, failures.GatewayError)
+    }
+    assert set(VERDICTS) == every - abstract

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.jobs import NotifyPublishResultJob
+
+if TYPE_CHECKING:
+    from tests.domain.world import World
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_running_twice_tells_once(world: World) -> None:
+    world.network.faults.set("reject")
+    post_id = await world.schedule()
+    await world.work()
+    async with world.app.units.begin(world.tenant.context) as uow:
+        for recipient in (world.tenant.owner_id, world.tenant.author_id):
+            await uow.dispatch(
+                NotifyPublishResultJob(
+                    scheduled_post_id=post_id, recipient_id=recipient, outcome="failed", generation=1
+                )
+            )
+    await world.work()
+    assert await world.jobs("NotifyPublishResultJob") == [("completed", 1)] * 4
+    assert len(await world.rows("SELECT FROM smm.notifications")) == 2
+    assert len(world.mail.state()["messages"]) == 2
+
+
+async def test_a_lost_answer_of_the_mail_server_leads_to_a_copy_with_the_same_message_id(world: World) -> None:
+    world.network.faults.set("reject")
+    world.mail.faults.set("drop", calls=2)
+    await world.schedule()
+    await world.work()
+    await world.make_due()
+    await world.work()
+    messages = world.mail.state()["messages"]
+    assert len(messages) == 4
+    assert len({message["message_id"] for message in messages}) == 2
+    assert {row.status for row in await world.rows("SELECT status FROM smm.email_messages")} == {"sent"}
+
+
+async def test_an_address_that_is_refused_for_good_is_noted_and_not_tried_again(world: World) -> None:
+    world.network.faults.set("reject")
+    world.mail.faults.set("reject", calls=2)
+    await world.schedule()
+    await world.work()
+    rows = await world.rows("SELECT status, smtp_code FROM smm.email_messages")
+    assert [(row.status, row.smtp_code) for row in rows] == [("bounced", 550)] * 2
+    assert await world.jobs("NotifyPublishResultJob") == [("discarded", 1)] * 2
+    assert len(await world.rows("SELECT FROM smm.notifications")) == 2
+
+
+async def test_a_notice_that_dies_leaves_its_mail_pending(world: World) -> None:
+    world.network.faults.set("reject")
+    world.mail.service.close()
+    await world.schedule()
+    for _ in range(3):
+        await world.make_due()
+        await world.work()
+    assert await world.jobs("NotifyPublishResultJob") == [("dead", 3)] * 2
+    rows = await world.rows("SELECT status FROM smm.email_messages")
+    assert [row.status for row in rows] == ["pending"] * 2
+
+
+async def test_somebody_who_left_the_organization_is_told_nothing(world: World) -> None:
+    world.network.faults.set("reject")
+    await world.schedule()
+    await world.execute("DELETE FROM smm.memberships WHERE user_id = :user", user=world.tenant.author_id)
+    await world.work()
+    assert [message["to"] for message in world.mail.state()["messages"]] == [["owner@aurora.example"]]

@@ -1,0 +1,185 @@
+"""What the tests of the domain act on: everything real, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from domain.app import Application, compose
+from domain.gateways.vault import Tokens
+from domain.jobs import JOBS
+from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
+from domain.settings import QUEUES, DomainSettings
+from pgqueue import App, AsyncQueue, Context, Settings
+from pgqueue.telemetry import Telemetry
+from pgqueue.worker import shares
+from pgqueue.worker.process import Worker
+from tests.conftest import sqlalchemy_address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
+
+    from domain.standins import MailStandIn, MastodonStandIn
+
+TOKEN = "a-token-nobody-may-see"
+_CAN_RUN = """SELECT count(*) AS n FROM pgqueue.all_jobs
+    WHERE state IN ('enqueued', 'ready', 'running') OR (state = 'waiting' AND run_at <= pgqueue.clock())"""
+
+
+@dataclass
+class Tenant:
+    """An organization with an owner, an author and an account."""
+
+    organization_id: UUID
+    owner_id: UUID
+    author_id: UUID
+    account_id: UUID
+
+    @property
+    def context(self) -> Context:
+        return Context(str(self.organization_id), str(self.author_id))
+
+
+@dataclass
+class World:
+    """Everything a test needs at hand."""
+
+    app: Application
+    queue_app: App
+    queue: AsyncQueue
+    engine: AsyncEngine
+    url: str
+    network: MastodonStandIn
+    mail: MailStandIn
+    tenant: Tenant
+    stranger: Tenant
+    worker: asyncio.Task[int] | None = None
+
+    async def schedule(self, body: str = "olá", *, when: datetime | None = None, tenant: Tenant | None = None) -> UUID:
+        tenant = tenant or self.tenant
+        ids = await self.app.schedule_post(
+            tenant.context, body=body, scheduled_at=when or datetime.now(UTC), account_ids=[tenant.account_id]
+        )
+        return ids[0]
+
+    async def work(self) -> None:
+        """Let a worker run (from the first call on) until nothing is left that can run now."""
+        if self.worker is None:
+            worker = Worker(self.queue_app, self.url, shares(self.queue_app, None), Telemetry([]))
+            self.worker = asyncio.create_task(_until_cancelled(worker))
+        async with asyncio.timeout(20):
+            while (await self.rows(_CAN_RUN))[0].n:
+                assert not self.worker.done()
+                await self.execute("SELECT pg_sleep(0.01)")
+
+    async def make_due(self) -> None:
+        """Let the time come that jobs wait for."""
+        await self.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE run_at IS NOT NULL")
+
+    async def execute(self, statement: str, **params: object) -> None:
+        async with self.engine.begin() as conn:
+            await conn.execute(text(statement), params)
+
+    async def rows(self, statement: str, **params: object) -> Sequence[Row[Any]]:
+        async with self.engine.begin() as conn:
+            return (await conn.execute(text(statement), params)).all()
+
+    async def post(self, scheduled_post_id: UUID) -> ScheduledPost:
+        async with self.app.units.sessions() as session:
+            return await session.get_one(ScheduledPost, scheduled_post_id)
+
+    async def account(self) -> SocialAccount:
+        async with self.app.units.sessions() as session:
+            return await session.get_one(SocialAccount, self.tenant.account_id)
+
+    async def attempts(self, scheduled_post_id: UUID) -> list[tuple[str, str | None]]:
+        """The phases and outcomes of all calls that were begun."""
+        async with self.app.units.sessions() as session:
+            found = await session.scalars(
+                select(PublishAttempt)
+                .where(PublishAttempt.scheduled_post_id == scheduled_post_id)
+                .order_by(PublishAttempt.attempt)
+            )
+            return [(attempt.phase, attempt.outcome) for attempt in found]
+
+    async def jobs(self, kind: str = "ProcessScheduledPostJob") -> list[tuple[str, int]]:
+        """State and spent attempts of the jobs of a kind."""
+        found = await self.rows("SELECT state, attempt FROM pgqueue.all_jobs WHERE kind = :kind ORDER BY id", kind=kind)
+        return [(row.state, row.attempt) for row in found]
+
+    def texts(self) -> list[str]:
+        """What the network has."""
+        return [status["text"] for status in self.network.state()["statuses"]]
+
+
+@asynccontextmanager
+async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> AsyncIterator[World]:
+    settings = Settings(database_url=url, queues=QUEUES, poll="100ms", environment={})
+    queue = AsyncQueue(settings, wake="off")
+    configuration = DomainSettings(
+        fernet_keys=SecretStr(Fernet.generate_key().decode()),
+        fingerprint_key=SecretStr("a key for the tests"),
+        smtp_port=mail.port,
+        smtp_start_tls=False,
+        network_deadline_seconds=1,
+        mail_deadline_seconds=1,
+    )
+    engine = create_async_engine(sqlalchemy_address(url))
+    try:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            app = compose(engine, http, configuration, queue)
+            queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
+            tenant = await _tenant(app, network, "aurora")
+            stranger = await _tenant(app, network, "horizonte")
+            world = World(app, queue_app, queue, engine, url, network, mail, tenant, stranger)
+            yield world
+            if world.worker is not None:
+                world.worker.cancel()
+                await asyncio.wait([world.worker])
+    finally:
+        await engine.dispose()
+
+
+async def _until_cancelled(worker: Worker) -> int:
+    running = asyncio.create_task(worker.run())
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        worker.stop()
+        return await running
+
+
+async def _tenant(app: Application, network: MastodonStandIn, name: str) -> Tenant:
+    organization = Organization(id=new_id(), name=name, slug=name, status="active")
+    people = [User(id=new_id(), email=f"{who}@{name}.example", status="active") for who in ("owner", "author")]
+    account_id = new_id()
+    sealed = app.vault.seal(account_id, Tokens(f"{TOKEN}-{name}"))
+    async with app.units.sessions.begin() as session:
+        session.add_all([organization, *people])
+        await session.flush()
+        for user, role in zip(people, ("owner", "editor"), strict=True):
+            session.add(Membership(organization_id=organization.id, user_id=user.id, role=role))
+        session.add(
+            SocialAccount(
+                id=account_id,
+                organization_id=organization.id,
+                provider="mastodon",
+                base_url=network.url,
+                external_id=network.add_account(name, f"{TOKEN}-{name}").id,
+                handle=f"@{name}",
+                connected_by=people[0].id,
+                credentials=sealed.blob,
+                credentials_kid=sealed.kid,
+            )
+        )
+    return Tenant(organization.id, people[0].id, people[1].id, account_id)
