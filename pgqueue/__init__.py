@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pgqueue.app import App
-from pgqueue.context import Context, bind, current_context
-from pgqueue.job import Death, Job, JobFailed
-from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
-from pgqueue.queue import AsyncQueue, Queue
-from pgqueue.retry import Retry
-from pgqueue.settings import QueueSettings, Settings
+import importlib
+from typing import TYPE_CHECKING
+
 from pgqueue.version import __version__
-from pgqueue.worker.context import JobContext
+
+if TYPE_CHECKING:
+    from pgqueue.app import App
+    from pgqueue.context import Context, bind, current_context
+    from pgqueue.job import Death, Job, JobFailed
+    from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
+    from pgqueue.queue import AsyncQueue, Queue
+    from pgqueue.retry import Retry
+    from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.worker.context import JobContext
 
 __all__ = [
     "App",
@@ -36,3 +41,28 @@ __all__ = [
     "bind",
     "current_context",
 ]
+
+# Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
+_HOMES = {
+    "app": ("App",),
+    "context": ("Context", "bind", "current_context"),
+    "job": ("Death", "Job", "JobFailed"),
+    "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
+    "queue": ("AsyncQueue", "Queue"),
+    "retry": ("Retry",),
+    "settings": ("QueueSettings", "Settings"),
+    "worker.context": ("JobContext",),
+}
+_HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -65,6 +65,18 @@ class Death:
     context: Context
 
 
+def _check_fields(job: type[BaseModel]) -> None:
+    """Refuse fields that would hide what every job has, and names that would differ between enqueue and run."""
+    taken = sorted({"kind", "policy", "abstract", "upgrade", "run", "on_dead"} & job.model_fields.keys())
+    if taken:
+        raise TypeError(
+            f"{job.__name__} has a field named {taken[0]!r}, which every job has already; take another name"
+        )
+    renamed = sorted(field for field, info in job.model_fields.items() if info.alias or info.validation_alias)
+    if renamed:
+        raise TypeError(f"{job.__name__}.{renamed[0]} has an alias; arguments are stored by their names, drop it")
+
+
 class Job(BaseModel):
     """A kind of background job.
 
@@ -110,11 +122,7 @@ class Job(BaseModel):
         """Read the policy; a misspelt keyword fails here, at import."""
         if unknown:
             raise TypeError(_misspelt(cls.__name__, sorted(unknown)))
-        taken = sorted({"kind", "policy", "abstract", "upgrade", "run", "on_dead"} & cls.model_fields.keys())
-        if taken:
-            raise TypeError(
-                f"{cls.__name__} has a field named {taken[0]!r}, which every job has already; take another name"
-            )
+        _check_fields(cls)
         cls.kind = kind or cls.__name__
         cls.abstract = abstract
         name = f"{cls.__name__}'s"

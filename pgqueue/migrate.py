@@ -25,8 +25,22 @@ _MIGRATING = "SELECT pg_advisory_xact_lock(hashtextextended('pgqueue migrate ' |
 
 
 def upgrade(url: str, schema: str = "pgqueue") -> None:
-    """Create or upgrade the queue's tables. Two processes may call this at once."""
-    _online(url, schema, lambda config: command.upgrade(config, "pgqueue@head"))
+    """Create or upgrade the queue's tables. Two processes may call this at once.
+
+    Where the application's own Alembic made the tables there is nothing to do here, or it is that Alembic's turn.
+    """
+
+    def up(config: Config) -> None:
+        connection = config.attributes["connection"]
+        version = _managed_elsewhere(connection, schema)
+        if version is None:
+            command.upgrade(config, "pgqueue@head")
+        elif version < migrations.VERSION:
+            raise PgqueueError(
+                "the application's own Alembic made these tables: upgrade them with: alembic upgrade heads"
+            )
+
+    _online(url, schema, up)
 
 
 def downgrade(url: str, schema: str = "pgqueue") -> None:
@@ -40,14 +54,17 @@ def pending(url: str, schema: str = "pgqueue") -> list[str]:
     engine = sa.create_engine(sqlalchemy_url(url), poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection, opts={"version_table_schema": schema}).get_current_heads()
+            elsewhere = _managed_elsewhere(connection, schema)
+            current = _heads(connection, schema)
     except OperationalError as error:
         raise DatabaseUnavailable(_unreachable(error)) from error
     finally:
         engine.dispose()
     done = {revision.revision for head in current for revision in script.iterate_revisions(head, "base")}
-    every = [revision.revision for revision in script.walk_revisions()]
-    return [revision for revision in reversed(every) if revision not in done]
+    every = [revision.revision for revision in script.walk_revisions()][::-1]
+    if elsewhere is not None:  # revision n stamps version n
+        return every[elsewhere:]
+    return [revision for revision in every if revision not in done]
 
 
 def script(schema: str = "pgqueue") -> str:
@@ -57,6 +74,18 @@ def script(schema: str = "pgqueue") -> str:
     config.output_buffer = out
     command.upgrade(config, "pgqueue@head", sql=True)
     return out.getvalue()
+
+
+def _heads(connection: sa.Connection, schema: str) -> tuple[str, ...]:
+    return MigrationContext.configure(connection, opts={"version_table_schema": schema}).get_current_heads()
+
+
+def _managed_elsewhere(connection: sa.Connection, schema: str) -> int | None:
+    """Return the stamped version of tables that another Alembic made: stamped, but with no version in their schema."""
+    if _heads(connection, schema) or not sa.inspect(connection).has_table("stamp", schema=schema):
+        return None
+    found: int | None = connection.scalar(sa.select(sa.column("version")).select_from(sa.table("stamp", schema=schema)))
+    return found
 
 
 def _config(schema: str) -> Config:

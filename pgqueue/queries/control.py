@@ -171,7 +171,7 @@ def _one(make: Callable[[tuple[Any, ...]], T]) -> Callable[[Rows], T | None]:
     return lambda rows: make(rows[0]) if rows else None
 
 
-def _first(rows: Rows) -> Any:  # noqa: ANN401 - whatever the one column holds
+def _first(rows: Rows) -> Any:
     return rows[0][0]
 
 

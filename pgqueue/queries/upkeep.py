@@ -79,6 +79,10 @@ class Upkeep:
         """Take or keep the upkeep role; None: another process has it."""
         return Query(self._sql["take_turn"], lambda rows: rows[0][0], {"token": token, "term": term})
 
+    def leave_turn(self, role: str, token: int) -> Query[list[bool]]:
+        """Let another process have a role at once."""
+        return self._ids("leave_turn", role=role, token=token)
+
     def marks(self) -> Query[list[Mark]]:
         """Return V and head of every queue and lane."""
         return Query(self._sql["marks"], lambda rows: [Mark._make(row) for row in rows])

@@ -1,30 +1,46 @@
 -- What people do to jobs and queues, and what they look at.
 
--- name: cancel
+-- function: cancel
 -- Wherever the job stands: in the outbox, waiting, held or ready it is cancelled at once; a running one is asked
--- to stop (its worker learns it with the next heartbeat).
-WITH waiting AS (
-  DELETE FROM pgqueue.jobs j WHERE j.id = %(id)s AND j.claimed_by IS NULL RETURNING j.*
-), enqueued AS (
-  DELETE FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.id = %(id)s RETURNING o.*
-), asked AS (
-  UPDATE pgqueue.jobs j SET cancel_requested = true
-  WHERE j.id = %(id)s AND j.claimed_by IS NOT NULL RETURNING j.id
-), finished AS (
-  INSERT INTO pgqueue.finished_jobs (keep_until, finished_at, id, state, reason, queue, kind, payload_version,
-    organization_id, user_id, correlation_id, trace_id, attempt, max_attempts, crashes, claims, enqueued_at, run_at,
-    args, errors)
-  SELECT n.now + %(keep)s, n.now, c.id, 'cancelled', %(reason)s, c.queue, c.kind, c.payload_version,
-    c.organization_id, c.user_id, c.correlation_id, c.trace_id, c.attempt, c.max_attempts, c.crashes, c.claims,
-    c.enqueued_at, c.run_at, c.args, c.errors
-  FROM (SELECT w.id, w.queue, w.kind, w.payload_version, w.organization_id, w.user_id, w.correlation_id, w.trace_id,
-               w.attempt, w.max_attempts, w.crashes, w.claims, w.enqueued_at, w.run_at, w.args, w.errors FROM waiting w
-        UNION ALL
-        SELECT e.id, e.queue, e.kind, e.payload_version, e.organization_id, e.user_id, e.correlation_id, e.trace_id,
-               0, e.max_attempts, 0, 0, e.enqueued_at, coalesce(e.run_at, e.enqueued_at + e.delay), e.args, '[]'
-        FROM enqueued e) AS c, (SELECT pgqueue.clock() AS now) AS n
-)
-SELECT 'cancelled' AS result FROM waiting UNION ALL SELECT 'cancelled' FROM enqueued UNION ALL SELECT 'asked' FROM asked
+-- to stop (its worker learns it with the next heartbeat). A statement that had to wait for a claim, a settlement or
+-- the relay finds the row gone from where its snapshot showed it; so it looks again, with a new snapshot.
+CREATE OR REPLACE FUNCTION pgqueue.cancel(job bigint, keep interval, reason text)
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  result text;
+BEGIN
+  FOR look IN 1 .. 4 LOOP
+    WITH waiting AS (
+      DELETE FROM pgqueue.jobs j WHERE j.id = cancel.job AND j.claimed_by IS NULL RETURNING j.*
+    ), enqueued AS (
+      DELETE FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.id = cancel.job RETURNING o.*
+    ), asked AS (
+      UPDATE pgqueue.jobs j SET cancel_requested = true
+      WHERE j.id = cancel.job AND j.claimed_by IS NOT NULL RETURNING j.id
+    ), finished AS (
+      INSERT INTO pgqueue.finished_jobs (keep_until, finished_at, id, state, reason, queue, kind, payload_version,
+        organization_id, user_id, correlation_id, trace_id, attempt, max_attempts, crashes, claims, enqueued_at, run_at,
+        args, errors)
+      SELECT n.now + cancel.keep, n.now, c.id, 'cancelled', cancel.reason, c.queue, c.kind, c.payload_version,
+        c.organization_id, c.user_id, c.correlation_id, c.trace_id, c.attempt, c.max_attempts, c.crashes, c.claims,
+        c.enqueued_at, c.run_at, c.args, c.errors
+      FROM (SELECT w.id, w.queue, w.kind, w.payload_version, w.organization_id, w.user_id, w.correlation_id, w.trace_id,
+                   w.attempt, w.max_attempts, w.crashes, w.claims, w.enqueued_at, w.run_at, w.args, w.errors FROM waiting w
+            UNION ALL
+            SELECT e.id, e.queue, e.kind, e.payload_version, e.organization_id, e.user_id, e.correlation_id, e.trace_id,
+                   0, e.max_attempts, 0, 0, e.enqueued_at, coalesce(e.run_at, e.enqueued_at + e.delay), e.args, '[]'
+            FROM enqueued e) AS c, (SELECT pgqueue.clock() AS now) AS n
+    )
+    SELECT 'cancelled' INTO result FROM waiting UNION ALL SELECT 'cancelled' FROM enqueued UNION ALL SELECT 'asked' FROM asked;
+    EXIT WHEN result IS NOT NULL;
+  END LOOP;
+  RETURN result;
+END
+$$
+
+-- name: cancel
+SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
@@ -82,7 +98,6 @@ SELECT a.id, a.state, a.queue, a.kind, a.payload_version, a.organization_id, a.u
   a.attempt, a.max_attempts, a.crashes, a.run_at, a.enqueued_at, a.started_at, a.finished_at, a.worker_id, a.reason,
   a.args::text, a.errors::text
 FROM pgqueue.all_jobs a WHERE a.id = %(id)s
-ORDER BY a.finished_at DESC NULLS FIRST LIMIT 1
 
 -- name: find_dead
 -- The last to die first.
@@ -203,7 +218,7 @@ WITH alive AS MATERIALIZED (
   SELECT 'unserved', d.kind, d.payload_version, d.id FROM due d
   WHERE EXISTS (SELECT FROM alive a WHERE d.queue = ANY (a.queues))
     AND NOT EXISTS (SELECT FROM alive a, unnest(a.kinds) AS k
-                    WHERE d.queue = ANY (a.queues) AND split_part(k, '@', 1) = d.kind)
+                    WHERE d.queue = ANY (a.queues) AND k IN (d.kind, d.kind || '@' || d.payload_version))
 )
 SELECT u.why, u.kind, u.payload_version, count(*), min(u.id)
 FROM (SELECT * FROM parked UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM unserved) AS u

@@ -86,7 +86,7 @@ def test_the_workers_serve_every_queue_once(compose: dict[str, Any]) -> None:
 
 
 def test_the_workers_are_started_with_options_that_exist(compose: dict[str, Any]) -> None:
-    command: Any = typer.main.get_command(importlib.import_module("pgqueue.cli").app)
+    command: Any = typer.main.get_command(importlib.import_module("pgqueue.cli.root").app)
     work = command.commands["work"]
     flags = {flag for parameter in work.params for flag in parameter.opts}
     for worker in WORKERS:

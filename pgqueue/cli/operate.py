@@ -1,0 +1,201 @@
+"""Commands that set up, run and check: migrate, work, kinds, doctor, bench."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from pgqueue.cli.output import Column, age, print_json, say, sheet, table
+from pgqueue.cli.state import APP_VARIABLE, app_of, opened, options
+from pgqueue.errors import ConfigurationError
+
+AppPath = Annotated[
+    str | None,
+    typer.Option(
+        "--app", envvar=APP_VARIABLE, metavar="MODULE:ATTRIBUTE", help="The App, or a function that makes it."
+    ),
+]
+
+
+def migrate(
+    ctx: typer.Context,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 if a migration is missing.")
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for an empty database; needs none.")] = False,
+    downgrade: Annotated[
+        bool, typer.Option("--downgrade", help="Drop the queue's tables with every job in them.")
+    ] = False,
+) -> None:
+    """Create or upgrade the queue's tables."""
+    from pgqueue import migrate as migrations
+
+    chosen = options(ctx)
+    if check + sql + downgrade > 1:
+        raise ConfigurationError("--check, --sql and --downgrade exclude each other; give one")
+    if sql:
+        script = migrations.script(chosen.schema)
+        if chosen.json:
+            print_json({"sql": script})
+        else:
+            typer.echo(script, nl=False)
+        return
+    url = chosen.url()
+    missing = migrations.pending(url, chosen.schema)
+    if downgrade:
+        migrations.downgrade(url, chosen.schema)
+        result, line = "downgraded", f"the tables of the queue in schema {chosen.schema} are dropped"
+    elif check:
+        result = "pending" if missing else "current"
+        line = f"missing: {', '.join(missing)}; run `pgqueue migrate`" if missing else "up to date"
+    else:
+        migrations.upgrade(url, chosen.schema)
+        result = "upgraded" if missing else "current"
+        line = f"applied: {', '.join(missing)}" if missing else "up to date"
+    if chosen.json:
+        print_json({"result": result, "schema": chosen.schema, "revisions": [] if downgrade else missing})
+    else:
+        say(line)
+    if check and missing:
+        raise typer.Exit(1)
+
+
+def work(  # noqa: PLR0913 - each is an option of its own
+    ctx: typer.Context,
+    *,
+    app: AppPath = None,
+    queues: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Queues to serve, most important first. Default: all of the App.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Jobs at once in each process. Default: the App's setting.")
+    ] = None,
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="End when nothing is left that is due; what waits for later stays.")
+    ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics on this port.")
+    ] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=100_000, help="For demonstrations: divide backoff and snooze by this."),
+    ] = None,
+    poll: Annotated[
+        str | None,
+        typer.Option(metavar="5s", envvar="PGQUEUE_POLL", help="How often to look although nothing woke us."),
+    ] = None,
+) -> None:
+    """Run jobs until told to stop: SIGTERM or Ctrl-C drains, a second one gives running jobs back."""
+    names = [name.strip() for name in queues.split(",") if name.strip()] if queues is not None else None
+    if names == []:
+        raise ConfigurationError("--queues names no queue; write --queues high,default or leave it out")
+    _hand_on(poll=poll, schema=options(ctx).schema)
+    loaded = app_of(app)  # before a database is touched: a wrong path is the caller's mistake
+    loaded.queues(names)
+    from pgqueue.worker import run
+
+    code = run(
+        str(app),
+        queues=names,
+        processes=processes,
+        concurrency=concurrency,
+        until_empty=until_empty,
+        metrics_port=metrics_port,
+        time_scale=time_scale,
+        database_url=_url_if_given(ctx),
+    )
+    raise typer.Exit(code)
+
+
+def _hand_on(*, poll: str | None, schema: str) -> None:
+    """Hand flags on as the variables that they stand for: the App's settings and worker processes read those."""
+    if poll is not None:
+        from pgqueue.duration import duration
+
+        duration(poll, what="--poll")
+        os.environ["PGQUEUE_POLL"] = poll
+    if schema != "pgqueue":
+        os.environ["PGQUEUE_SCHEMA"] = schema
+
+
+def _url_if_given(ctx: typer.Context) -> str | None:
+    """Return the address from options or environment; else the App's settings may name one."""
+    chosen = options(ctx)
+    return chosen.url() if chosen.embedded or chosen.database_url else None
+
+
+def kinds(ctx: typer.Context, *, app: AppPath = None) -> None:
+    """List the kinds of jobs that an App knows, with their policies. Needs no database."""
+    described = app_of(app).describe()
+    if options(ctx).json:
+        print_json(described)
+        return
+    columns = (
+        Column("kind"),
+        Column("queue"),
+        Column("timeout", right=True),
+        Column("attempts", right=True),
+        Column("backoff"),
+        Column("use case", grows=True),
+        Column("dispatched by", grows=True),
+    )
+    rows = [
+        (
+            kind["kind"],
+            kind["queue"],
+            age(kind["timeout_seconds"]),
+            kind["max_attempts"],
+            ", ".join(age(seconds) for seconds in kind["backoff_seconds"]),
+            kind["use_case"],
+            ", ".join(kind["dispatched_by"]),
+        )
+        for kind in described
+    ]
+    table(columns, rows, empty="no kinds")
+
+
+def doctor(
+    ctx: typer.Context,
+    *,
+    app: AppPath = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Leave out findings with this code (may be repeated).")
+    ] = None,
+) -> None:
+    """Look for what is wrong or will be: each finding says what it means and what to do. Exit code 1: faults."""
+    from pgqueue.doctor import examine
+
+    known = sorted(app_of(app).kinds) if app else None
+    with opened(ctx, check=False) as database:
+        findings = [
+            one
+            for one in examine(database.conn, options(ctx).schema, options(ctx).url(), kinds=known)
+            if one.code not in (ignore or [])
+        ]
+    faults = sum(one.severity == "fault" for one in findings)
+    if options(ctx).json:
+        print_json({"faults": faults, "findings": [one.as_dict() for one in findings]})
+    elif findings:
+        for one in findings:
+            say(f"{one.severity.upper()}: {one.title}")
+            sheet({"  means": one.meaning, "  do": one.advice, "  code": one.code})
+            say("")
+        say(f"{faults} fault(s), {len(findings) - faults} other finding(s)")
+    else:
+        say("nothing found: the queue is well")
+    if faults:
+        raise typer.Exit(1)
+
+
+def bench(
+    ctx: typer.Context,
+    *,
+    jobs: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many jobs to run.")] = 50_000,
+) -> None:
+    """Measure enqueue, relay, drain and latency on this database, in a schema of its own."""
+    from pgqueue.bench import run
+
+    chosen = options(ctx)
+    raise typer.Exit(run(chosen.url(), jobs=jobs, json=chosen.json, schema=chosen.schema))
