@@ -213,7 +213,7 @@ def _jobs(tables: sa.MetaData) -> None:
             name="jobs_running_have_position_and_lease",
         ),
         sa.CheckConstraint("position IS NOT NULL OR run_at IS NOT NULL OR hold IS NOT NULL", name="jobs_have_a_place"),
-        postgresql_with={"fillfactor": 50},
+        postgresql_with={"fillfactor": 45},
     )
     column = jobs.c
     sa.Index("jobs_ready", column.queue, column.lane, column.position, postgresql_where=column.position.is_not(None))

@@ -14,7 +14,12 @@ schema = config.get_main_option("pgqueue_schema") or "pgqueue"
 
 if context.is_offline_mode():
     context.configure(
-        dialect_name="postgresql", version_table_schema=schema, literal_binds=True, transactional_ddl=True
+        dialect_name="postgresql",
+        # "pyformat" would write every % of a function body twice into the script
+        dialect_opts={"paramstyle": "named"},
+        version_table_schema=schema,
+        literal_binds=True,
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')

@@ -25,6 +25,9 @@ DELETE FROM pgqueue.workers WHERE id = %(worker)s
 -- name: take_turn
 SELECT pgqueue.take_turn('upkeep', %(token)s, %(term)s) AS token
 
+-- name: leave_turn
+SELECT pgqueue.leave_turn(%(role)s, %(token)s) AS left_it
+
 -- name: running_between
 -- Rescue has no index of its own (claims must stay HOT): each range of positions is read once.
 SELECT j.id, j.claims, j.position FROM pgqueue.jobs j

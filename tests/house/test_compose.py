@@ -79,9 +79,7 @@ def test_the_workers_send_their_mail_to_the_catcher(compose: dict[str, Any]) -> 
 
 def test_the_workers_serve_every_queue_once(compose: dict[str, Any]) -> None:
     settings = importlib.import_module("domain.settings").settings()
-    served = [
-        queue for worker in WORKERS for queue in _option(compose["services"][worker], "--queues").split(",")
-    ]
+    served = [queue for worker in WORKERS for queue in _option(compose["services"][worker], "--queues").split(",")]
     assert sorted(served) == sorted(settings.queues)
 
 
@@ -104,10 +102,7 @@ def test_the_workers_app_exists(compose: dict[str, Any]) -> None:
 def test_prometheus_looks_where_the_workers_answer(compose: dict[str, Any]) -> None:
     scraped = yaml.safe_load(compose["configs"]["prometheus"]["content"])
     targets = [
-        target
-        for job in scraped["scrape_configs"]
-        for static in job["static_configs"]
-        for target in static["targets"]
+        target for job in scraped["scrape_configs"] for static in job["static_configs"] for target in static["targets"]
     ]
     ports = {f"{name}:{_option(compose['services'][name], '--metrics-port')}" for name in WORKERS}
     assert set(targets) == ports

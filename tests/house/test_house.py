@@ -43,9 +43,7 @@ def test_functions_fit_on_a_screen() -> None:
 
 
 def test_modules_are_read_in_one_sitting() -> None:
-    long = {
-        module.name: count for module in modules() if (count := len(module.text.splitlines())) > MODULE_LINES
-    }
+    long = {module.name: count for module in modules() if (count := len(module.text.splitlines())) > MODULE_LINES}
     assert not long
 
 
@@ -83,9 +81,7 @@ def test_a_silenced_warning_has_a_code_and_a_reason() -> None:
         for module in modules()
         for token in tokenize.generate_tokens(io.StringIO(module.text).readline)
         if token.type == tokenize.COMMENT
-        and any(
-            not EXPLAINED.match(token.string, found.start()) for found in SUPPRESSION.finditer(token.string)
-        )
+        and any(not EXPLAINED.match(token.string, found.start()) for found in SUPPRESSION.finditer(token.string))
     ]
     assert not unexplained
 
@@ -144,7 +140,9 @@ def test_every_public_name_of_the_package_is_in_its_list() -> None:
     public = {
         name
         for name, value in vars(pgqueue).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and name not in {"annotations", "TYPE_CHECKING"}
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and name not in {"annotations", "TYPE_CHECKING"}
     }
     assert public - set(vars(pgqueue)["__all__"]) == set()
 
