@@ -45,7 +45,7 @@ FROM pgqueue.marks m ORDER BY m.queue, m.lane
 SELECT j.id, j.claims, j.lease_until < (SELECT pgqueue.clock()) AS lost
 FROM unnest(%(ids)s::bigint[], %(claims)s::integer[]) AS seen (id, claims)
 JOIN pgqueue.jobs j ON j.id = seen.id AND j.claims = seen.claims
-WHERE j.claimed_by IS NOT NULL
+WHERE j.id = ANY (%(ids)s::bigint[]) AND j.claimed_by IS NOT NULL
 
 -- name: rescue
 -- The worker is gone: the crash counts (not the attempt), the job goes to the front; the third crash dooms it:
@@ -53,7 +53,7 @@ WHERE j.claimed_by IS NOT NULL
 WITH gone AS MATERIALIZED (
   SELECT j.id FROM unnest(%(ids)s::bigint[], %(claims)s::integer[]) AS seen (id, claims)
   JOIN pgqueue.jobs j ON j.id = seen.id AND j.claims = seen.claims
-  WHERE j.claimed_by IS NOT NULL AND j.lease_until < (SELECT pgqueue.clock())
+  WHERE j.id = ANY (%(ids)s::bigint[]) AND j.claimed_by IS NOT NULL AND j.lease_until < (SELECT pgqueue.clock())
   ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
 )
 UPDATE pgqueue.jobs j
@@ -64,7 +64,7 @@ SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, f
     run_at = (SELECT pgqueue.clock()) + j.crashes * (1 + random()) * interval '1 second' * %(backoff)s,
     errors = pgqueue.with_error(j.errors, jsonb_build_object('type', 'WorkerLost', 'error',
       'the worker ' || j.claimed_by || ' stopped renewing its lease')::text, j.attempt, (SELECT pgqueue.clock()))
-FROM gone WHERE j.id = gone.id
+WHERE j.id = ANY (ARRAY(SELECT g.id FROM gone g))
 RETURNING j.id, j.queue, j.kind, j.crashes
 
 -- name: sweep_outbox
