@@ -56,9 +56,7 @@ def find_binaries(bin_dir: Path | None, account: Account) -> Path:
     """
     if bin_dir is not None:
         if not (bin_dir / "postgres").is_file() or not (bin_dir / "initdb").is_file():
-            message = (
-                f"{bin_dir} holds no `postgres` and `initdb`: give the bin folder of a PostgreSQL server."
-            )
+            message = f"{bin_dir} holds no `postgres` and `initdb`: give the bin folder of a PostgreSQL server."
             raise EmbeddedMissing(message)
         if closed := first_closed_folder(bin_dir, account):
             message = f"{bin_dir}: the account {account.name!r} cannot enter {closed}."
@@ -116,9 +114,7 @@ def _copy_for(account: Account, package: Path) -> Path:
         libraries = package.with_name(f"{package.name}.libs")
         for source in (package, libraries):
             if source.exists():
-                unneeded = shutil.ignore_patterns(
-                    "include", "*.a", "*.py", "__pycache__", "pgxs", "pkgconfig"
-                )
+                unneeded = shutil.ignore_patterns("include", "*.a", "*.py", "__pycache__", "pgxs", "pkgconfig")
                 shutil.copytree(source, fresh / source.name, symlinks=True, ignore=unneeded)
         fresh.chmod(0o755)
         try:
@@ -138,7 +134,5 @@ def public_temporary_folder(account: Account) -> Path:
     for candidate in map(Path, (tempfile.gettempdir(), *usual)):
         if candidate.is_dir() and first_closed_folder(candidate, account) is None:
             return candidate.resolve()
-    message = (
-        f"The account {account.name!r} can enter no folder for temporary files: set TMPDIR to one it can."
-    )
+    message = f"The account {account.name!r} can enter no folder for temporary files: set TMPDIR to one it can."
     raise EmbeddedFailed(message)

@@ -19,7 +19,7 @@ from pgqueue.errors import PgqueueError
 from pgqueue.queries.control import Control
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, SessionTransaction
 
     from pgqueue.settings import Settings
 
@@ -47,6 +47,7 @@ class Waker:
         self._told = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closing = False
         self._hooked: weakref.WeakSet[Any] = weakref.WeakSet()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -66,6 +67,7 @@ class Waker:
         if session not in self._hooked:
             self._hooked.add(session)
             event.listen(session, "after_commit", self._committed)
+            event.listen(session, "after_transaction_end", self._ended)
 
     def tell(self) -> None:
         """Have the hint sent soon, by the thread."""
@@ -75,9 +77,24 @@ class Waker:
                 self._thread = threading.Thread(target=self._work, name="pgqueue wake", daemon=True)
                 self._thread.start()
 
+    def close(self) -> None:
+        """End the thread and its connection now instead of after a while; a later commit starts them again."""
+        with self._lock:
+            thread, self._closing = self._thread, True
+            self._told.set()
+        if thread is not None:
+            thread.join(timeout=5)
+        self._closing = False
+
     def _committed(self, session: Session) -> None:
+        if session.get_nested_transaction() is not None:
+            return  # a savepoint was released: nobody else sees the job yet
         if session.info.pop(self, False):  # only a commit that has jobs in it
             self.tell()
+
+    def _ended(self, session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            session.info.pop(self, None)  # rolled back: the next commit has none of its jobs
 
     def _forget(self) -> None:
         """After a fork the thread is gone, and the connection belongs to the parent."""
@@ -89,9 +106,18 @@ class Waker:
             contextlib.suppress(psycopg.Error, PgqueueError),
             contextlib.closing(connect(self._settings.database_url or "", name="pgqueue wake")) as conn,
         ):
-            while self._told.wait(_LINGER):
-                self._told.clear()
+            while self._goes_on():
                 run(conn, self._wake)
         with self._lock:
-            self._thread = None
+            if self._thread is threading.current_thread():  # an error ended it
+                self._thread = None
+
+    def _goes_on(self) -> bool:
+        """Wait for something to tell; False: nothing came, and whoever comes next starts another thread."""
+        self._told.wait(_LINGER)
+        with self._lock:  # nobody may tell between the look and the end
+            told = self._told.is_set() and not self._closing
             self._told.clear()
+            if not told:
+                self._thread = None
+            return told

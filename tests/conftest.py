@@ -101,9 +101,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-async def aconn(
-    database_url: str, anyio_backend: str
-) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+async def aconn(database_url: str, anyio_backend: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         yield connection
 
@@ -119,7 +117,7 @@ async def aengine(database_url: str, anyio_backend: str) -> AsyncIterator[AsyncE
 def pgvector(server: str) -> None:
     """Skip what needs the extension `vector` where the server has none (Debian's PostgreSQL 15)."""
     with psycopg.connect(server, autocommit=True) as admin:
-        if not admin.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone():
+        if admin.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone() is None:
             pytest.skip("this server has no pgvector")
 
 
@@ -138,9 +136,7 @@ def _database(server: str, template: str = "template0") -> Iterator[str]:
     name = f"pgqueue_test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as admin:
         # the default strategy reads a template in the WAL, which is faster for one as small as this
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield name
     finally:

@@ -83,9 +83,7 @@ def test_an_embedded_address_is_resolved_to_the_same_server_every_time(folder: P
         "import sys; from pgqueue.embedded import embedded_url; "
         "a = embedded_url(f'embedded:{sys.argv[1]}'); b = embedded_url(sys.argv[1]); print(a == b, a)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True)
     same, url = done.stdout.split()
     assert same == "True"
     assert url.startswith("postgresql://postgres@/postgres?host=")

@@ -31,9 +31,7 @@ def test_two_processes_that_start_at_once_share_one_server(
     folder: Path, owner: Callable[..., tuple[subprocess.Popen[str], str]]
 ) -> None:
     program = [sys.executable, "-c", OWNER, str(folder)]
-    both = [
-        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    both = [subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     urls = [process.stdout.readline() for process in both if process.stdout]
     assert len(urls) == 2
     assert urls[0] == urls[1] != ""
