@@ -79,8 +79,8 @@ class App:
                 missing = f"{job.policy.queue!r}, which the settings do not name; known: {known}"
                 yield f"{job.__name__} goes to the queue {missing}"
         for listener in self.on_job_failed:
-            if JobFailed not in listener.__mro__:
-                yield f"{listener.__name__} cannot listen: derive it from pgqueue.JobFailed"
+            if not (_is_job_class(listener) and JobFailed in listener.__mro__):
+                yield f"{getattr(listener, '__name__', listener)} cannot listen: derive it from pgqueue.JobFailed"
         self.kinds = kinds
 
     def queues(self, names: Sequence[str] | None = None) -> dict[str, QueueSettings]:

@@ -197,7 +197,7 @@ def unreachable(error: psycopg.Error) -> str:
 
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether a new connection is needed: the link broke, or the server became a standby (25006)."""
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+    if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, TimeoutError)):
         return True
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and (
         getattr(error, "sqlstate", None) is None or str(error.sqlstate)[:2] in {"08", "57", "53"}

@@ -14,7 +14,7 @@ Duration = timedelta | str
 """``timedelta`` or text such as ``"500ms"``, ``"90s"``, ``"5m"``, ``"1h"``, ``"7d"``."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
+_TEXT = re.compile(r"^\s*(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s|m|h|d)\s*$")
 _LONGEST = timedelta(days=3650)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from json import dumps
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
@@ -36,7 +37,9 @@ class LineWriter:
     def add(self, event: dict[str, Any]) -> None:
         """Add a line; written with the next 255, or when `tick` finds it old."""
         event["timestamp"] = _now()
-        self._lines.append(to_json(event))
+        line = to_json(event)
+        with self._lock:  # another thread may be taking the list away
+            self._lines.append(line)
         if len(self._lines) >= _LINES:
             self.flush()
 
@@ -73,13 +76,15 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+        # plain: the other formats show local variables, and those hold arguments and secrets
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if as_json else []),
             written_in_order,
             renderer,
         ],
@@ -91,7 +96,11 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
 
 
 def _dumps(event: Any, **_options: Any) -> str:
-    return to_json(event, fallback=repr, inf_nan_mode="strings").decode()
+    try:
+        return to_json(event, fallback=repr, inf_nan_mode="strings").decode()
+    except Exception:  # noqa: BLE001 - a lone surrogate, a repr that raises: a log line must not fail a job
+        types = {ascii(key): ascii(type(value)) for key, value in event.items()}
+        return dumps(types | {"event": ascii(event.get("event"))})
 
 
 class LogSubscriber:
@@ -110,6 +119,8 @@ class LogSubscriber:
 
     def settled(self, job: Claimed, settlement: Settlement, seconds: float) -> None:
         """``job.completed``, ``job.failed``, ``job.dead_letter`` and the rest."""
+        if self._quiet and settlement.moment == "complete":
+            return  # most jobs, and nothing to write
         took = {"duration_ms": round(seconds * 1000, 3)}
         failure = settlement.failure
         match settlement.moment:
@@ -125,6 +136,10 @@ class LogSubscriber:
                 told = {"totalAttempts": job.attempt, "lastError": failure.error, "errorType": failure.type}
                 self._log.error(
                     "job.dead_letter", **_fields(job), **told, reason=settlement.reason, crashes=job.crashes
+                )
+            case "refuse":
+                self._log.warning(
+                    "job.refused", **_fields(job), payloadVersion=job.payload_version, rounds=job.refusals + 1
                 )
             case moment if not self._quiet:
                 self._log.info(
@@ -155,7 +170,6 @@ class LogSubscriber:
 _ENDINGS = {
     "snooze": "job.snoozed",
     "give_back": "job.given_back",
-    "refuse": "job.refused",
     "discard": "job.discarded",
     "cancel": "job.cancelled",
 }

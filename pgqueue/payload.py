@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic import SecretBytes, SecretStr
+from pydantic_core import PydanticSerializationError, to_json
 
 from pgqueue.errors import InvalidJob, SecretInArguments
 
@@ -19,6 +23,7 @@ _SECRET_NAME = re.compile(
     r"(^|_)(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization|cookie)s?$",
     re.IGNORECASE,
 )
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_VALUE = re.compile(
     r"^(sk|rk|pk)_(live|test)_\w{8,}|^gh[pousr]_\w{20,}|^github_pat_|^AKIA[0-9A-Z]{16}$|^xox[abprs]-|^eyJ[\w-]{8,}\.[\w-]{8,}\."
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|^glpat-[\w-]{20}|^AIza[\w-]{35}$|://[^/\s:@]+:[^/\s@]+@"
@@ -35,14 +40,31 @@ def encode(kind: str, args: dict[str, Any], *, safe: Iterable[str] = (), most_by
     """
     allowed = frozenset(safe)
     for path, value in _walk(args, kind, 0):
-        _check(path, value, allowed)
-    text = to_json(args, inf_nan_mode="constants").decode("utf-8")
+        _check(path, value)
+        _check_secret(path, value, allowed)
+    try:
+        text = to_json(args, inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise InvalidJob(f"the arguments of {kind} cannot be written as JSON: {error}") from None
     if len(text) > most_bytes:
         raise InvalidJob(
             f"the arguments of {kind} take {len(text):,} bytes, more than {most_bytes:,}; "
             "store the data in a table or an object store and pass its id"
         )
-    return text
+    _check_text(kind, text)
+    return text.decode("utf-8")
+
+
+def _check_text(kind: str, text: bytes) -> None:
+    """Find in the JSON what hid in a type that is not walked (bytes, a deque, somebody's own)."""
+    if b"\\u0000" in text and re.search(rb"(?<!\\)(?:\\\\)*\\u0000", text):
+        raise InvalidJob(f"{kind} has an argument with a NUL byte, which PostgreSQL cannot store; remove or encode it")
+    if b"NaN" in text or b"Infinity" in text:
+        json.loads(text, parse_constant=lambda name: _no_number(kind, name))
+
+
+def _no_number(kind: str, name: str) -> None:
+    raise InvalidJob(f"{kind} has an argument that is {name}; JSON has no such number, pass None or text")
 
 
 def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -52,7 +74,7 @@ def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         )
     if isinstance(value, dict):
         for key, item in value.items():
-            yield f"{path}.{key}", str(key)
+            yield f"{path}.{key}", item if isinstance(item, UUID) and str(key).isprintable() else str(key)
             yield from _walk(item, f"{path}.{key}", depth + 1)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
@@ -61,7 +83,7 @@ def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _check(path: str, value: Any, safe: frozenset[str]) -> None:
+def _check(path: str, value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidJob(f"{path} is {value}; JSON has no such number, pass None or text")
     if not isinstance(value, str):
@@ -72,8 +94,27 @@ def _check(path: str, value: Any, safe: frozenset[str]) -> None:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidJob(f"{_shown(path)} contains a lone surrogate at {error.start}; it is no Unicode text") from None
+
+
+@lru_cache(4096)
+def _field(path: str) -> tuple[str, bool]:
+    """Return the field that a path ends with, and whether its name looks like a secret."""
     field = re.sub(r"\[\d+\]", "", path).rsplit(".", 1)[-1]
-    if field not in safe and (_SECRET_NAME.search(field) or _SECRET_VALUE.search(value)):
+    return field, bool(_SECRET_NAME.search(_HUMP.sub("_", field)))
+
+
+def _check_secret(path: str, value: Any, safe: frozenset[str]) -> None:
+    """Refuse names and values that look like secrets; a UUID names something, it opens nothing."""
+    if isinstance(value, UUID):
+        return
+    field, is_secret = _field(path)
+    if field in safe:
+        return
+    if (
+        isinstance(value, SecretStr | SecretBytes)
+        or is_secret
+        or (isinstance(value, str) and _SECRET_VALUE.search(value))
+    ):
         raise SecretInArguments(
             f"{_shown(path)} looks like a secret; arguments are stored and shown. Keep it in a table or a vault and "
             f"pass its id, or mark a harmless field: safe=({field!r},)"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from pgqueue.context import Context, current_context
@@ -18,7 +18,7 @@ from pgqueue.payload import encode
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
 from pgqueue.settings import Settings
-from pgqueue.wake import Waker
+from pgqueue.wake import Waker, outbox_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pgqueue.job import Job
 
 _BULK = 1  # the lane of enqueue_many
+Wake = Literal["commit", "transaction", "off"]
 _KEEP_ENDED = dt.timedelta(days=7)
 _EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _LATEST = dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
@@ -36,12 +37,22 @@ _RANDOM_BITS, _COUNT_BITS = 64, 48
 class _Face:
     """What both faces share: everything but the I/O."""
 
-    def __init__(self, settings: Settings | None = None, *, wake: bool = True) -> None:
-        """Open nothing. ``wake``: after a SQLAlchemy session's commit, tell an idle worker at once (else it polls)."""
+    def __init__(self, settings: Settings | None = None, *, wake: Wake = "commit") -> None:
+        """Open nothing.
+
+        Args:
+            settings: default: those of the environment.
+            wake: how idle workers hear of a job before they poll. "commit": after a SQLAlchemy session's commit, on a
+                connection of the queue's own. "transaction": NOTIFY in the caller's transaction; it works with every
+                kind of connection, but takes a lock at commit that is global to the server. "off": they poll.
+
+        """
         self.settings = settings or Settings()
-        self.waker = Waker(self.settings) if wake else None
+        self.waker = Waker(self.settings) if wake == "commit" else None
+        self._in_transaction = wake == "transaction"
         self._lifecycle = Lifecycle(self.settings.schema_name)
         self._control = Control(self.settings.schema_name)
+        self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
     def _row(
         self, job: Job, context: Context, when: tuple[dt.datetime | None, dt.timedelta | None], trace: UUID
@@ -54,9 +65,8 @@ class _Face:
             raise UnknownQueue(
                 f"{job.kind} goes to the queue {policy.queue!r}, which the settings do not name; known: {known}"
             )
-        args = encode(
-            job.kind, job.model_dump(mode="python"), safe=policy.safe, most_bytes=self.settings.max_payload_bytes
-        )
+        fields = job.model_dump(mode="python", round_trip=True)
+        args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
         return Enqueued(
             run_at=when[0],
             delay=when[1],
@@ -121,8 +131,7 @@ class Queue(_Face):
         """
         row = self._row(job, self._context(context), _when(run_at, delay), _trace())
         job_id = run(conn, self._lifecycle.enqueue(row))
-        if self.waker:
-            self.waker.after_commit(conn)
+        self._wake(conn)
         return job_id
 
     def enqueue_many(
@@ -141,10 +150,10 @@ class Queue(_Face):
         driver = driver_connection(conn)
         if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
             with driver.transaction():  # else a relay could take the rows before their ids are read
-                return self._copy(driver, rows, first, last)
-        ids = self._copy(driver, rows, first, last)
-        if self.waker:
-            self.waker.after_commit(conn)
+                ids = self._copy(driver, rows, first, last)
+        else:
+            ids = self._copy(driver, rows, first, last)
+        self._wake(conn)
         return ids
 
     def _copy(self, conn: SyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
@@ -155,6 +164,12 @@ class Queue(_Face):
             for row in rows:
                 copy.write_row((_BULK, *row))
         return run(driver, self._lifecycle.enqueued_ids(after, first, last))
+
+    def _wake(self, conn: SyncTransaction) -> None:
+        if self.waker:
+            self.waker.after_commit(conn)
+        elif self._in_transaction:
+            run(conn, self._hint)
 
     def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
         """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job."""
@@ -192,8 +207,7 @@ class AsyncQueue(_Face):
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
         row = self._row(job, self._context(context), _when(run_at, delay), _trace())
         job_id = await run_async(conn, self._lifecycle.enqueue(row))
-        if self.waker:
-            self.waker.after_commit(conn)
+        await self._wake(conn)
         return job_id
 
     async def enqueue_many(
@@ -212,10 +226,10 @@ class AsyncQueue(_Face):
         driver = await async_driver_connection(conn)
         if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
             async with driver.transaction():  # else a relay could take the rows before their ids are read
-                return await self._copy(driver, rows, first, last)
-        ids = await self._copy(driver, rows, first, last)
-        if self.waker:
-            self.waker.after_commit(conn)
+                ids = await self._copy(driver, rows, first, last)
+        else:
+            ids = await self._copy(driver, rows, first, last)
+        await self._wake(conn)
         return ids
 
     async def _copy(self, conn: AsyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
@@ -226,6 +240,12 @@ class AsyncQueue(_Face):
             for row in rows:
                 await copy.write_row((_BULK, *row))
         return await run_async(driver, self._lifecycle.enqueued_ids(after, first, last))
+
+    async def _wake(self, conn: AsyncTransaction) -> None:
+        if self.waker:
+            self.waker.after_commit(conn)
+        elif self._in_transaction:
+            await run_async(conn, self._hint)
 
     async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "") -> str | None:
         """Cancel a job; see `Queue.cancel`."""

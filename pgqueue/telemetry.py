@@ -18,7 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pgqueue.outcome import Claimed, Settlement
 
@@ -69,18 +69,22 @@ class Telemetry:
 
     def lease_lost(self, job: Claimed) -> None:
         """Tell that a lease was lost."""
-        for subscriber in self.subscribers:
-            subscriber.lease_lost(job)
+        self._tell(lambda subscriber: subscriber.lease_lost(job))
 
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Tell that a job was rescued."""
-        for subscriber in self.subscribers:
-            subscriber.rescued(job_id, queue, kind, crashes)
+        self._tell(lambda subscriber: subscriber.rescued(job_id, queue, kind, crashes))
 
     def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
         """Tell sampled figures."""
+        self._tell(lambda subscriber: subscriber.sampled(dead, pins))
+
+    def _tell(self, tell: Callable[[Subscriber], None]) -> None:
         for subscriber in self.subscribers:
-            subscriber.sampled(dead, pins)
+            try:
+                tell(subscriber)
+            except Exception:  # noqa: BLE001 - an onlooker must not change a job's fate
+                self._leave_out(subscriber)
 
     def _leave_out(self, subscriber: Subscriber) -> None:
         _log.exception("a subscriber failed and hears no more of jobs: %r", subscriber)

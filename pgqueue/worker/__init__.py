@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from pgqueue.app import App, load_app
@@ -14,6 +15,8 @@ from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_THREADS = 1.0  # seconds in which threads without a job end
 
 
 def run(
@@ -62,14 +65,29 @@ def work(
     async def serve() -> int:
         worker = Worker(app, url, shares(app, queues), telemetry, until_empty=until_empty, on_watch=on_watch)
         worker.listen_to_signals()
-        return await worker.run()
+        code = await worker.run()
+        if worker.stubborn:
+            on_end()
+            os._exit(code)  # asyncio would wait for the job for ever; it was given back
+        return code
 
     code = asyncio.run(serve())
     on_end()
-    if any(thread.name.startswith("pgqueue job") and thread.is_alive() for thread in threading.enumerate()) and code:
+    if _is_kept_by_a_thread():
         sys.stdout.flush()
-        os._exit(code)  # a thread that ignores its end would keep the process; its job was given back
+        os._exit(code)  # Python would wait for it for ever; its job was given back or has ended by timeout
     return code
+
+
+def _is_kept_by_a_thread() -> bool:
+    """Tell whether a job's thread ignores its end; idle ones go within moments."""
+    deadline = time.monotonic() + _THREADS
+    for thread in threading.enumerate():
+        if thread.name.startswith("pgqueue job"):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return True
+    return False
 
 
 def shares(

@@ -7,10 +7,12 @@ import inspect
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from pgqueue.context import Context
-from pgqueue.db import run, run_async
+from pgqueue.db import is_connection_lost, run, run_async
+from pgqueue.errors import JobTimeout
 from pgqueue.failure import describe
 from pgqueue.job import Death, Job, JobFailed
 from pgqueue.queue import AsyncQueue, Queue
@@ -35,8 +37,8 @@ class Burial:
         self._app = app
         self._engines = engines
         self._lifecycle = lifecycle
-        self._queue = Queue(app.settings, wake=False)
-        self._async_queue = AsyncQueue(app.settings, wake=False)
+        self._queue = Queue(app.settings, wake="off")
+        self._async_queue = AsyncQueue(app.settings, wake="off")
 
     def concerns(self, settlement: Settlement, kind: Kind | None) -> bool:
         """Tell whether this burial has anything to do beyond the row."""
@@ -51,7 +53,10 @@ class Burial:
         """
         try:
             return await self._bury(claimed, settlement, kind, with_hook=True)
-        except Exception as error:  # noqa: BLE001 - the hook and the arguments are the application's
+        except BaseException as error:
+            task = asyncio.current_task()
+            if (isinstance(error, asyncio.CancelledError) and task and task.cancelling()) or is_transient(error):
+                raise  # the process is ending, or the database was away: the hook is not to blame
             structlog.get_logger("pgqueue").error(
                 "job.on_dead_failed", jobClass=claimed.kind, jobId=str(claimed.id), error=describe(error).error
             )
@@ -69,7 +74,10 @@ class Burial:
     async def _bury(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, *, with_hook: bool) -> bool:
         job = _decoded(claimed, kind) if with_hook and kind and kind.on_dead else None
         if job is not None and not inspect.iscoroutinefunction(kind.on_dead):  # type: ignore[union-attr]  # job says there is a kind
-            return await asyncio.to_thread(self._bury_sync, claimed, settlement, kind, job)
+            done = await asyncio.to_thread(self._bury_sync, claimed, settlement, kind, job)
+            if isinstance(done, BaseException):
+                raise done
+            return done
         async with await self._engines.async_session() as session:
             return await self._bury_async(session, claimed, settlement, kind, job)
 
@@ -79,14 +87,29 @@ class Burial:
         if await run_async(session, self._lifecycle.settle([settlement])):
             return False
         if job is not None:
-            await job.on_dead(self.handle, session, _death(claimed, settlement))  # type: ignore[attr-defined]  # it has one
+            await self._hook(job, session, _death(claimed, settlement), kind)
         for listener in self._listeners(kind):
             event = listener(**_event(claimed, settlement))
             await self._async_queue.enqueue(session, event, context=_context(claimed))
         await session.commit()
         return True
 
-    def _bury_sync(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool:
+    async def _hook(self, job: Job, session: AsyncSession, death: Death, kind: Kind | None) -> None:
+        """Call an asynchronous `on_dead`; it has as long as a run of its job (a thread cannot be ended)."""
+        try:
+            async with asyncio.timeout(kind.timeout if kind else None):
+                await job.on_dead(self.handle, session, death)  # type: ignore[attr-defined]  # it has one
+        except TimeoutError as error:
+            raise JobTimeout(f"on_dead of {death.kind} ran longer than the timeout of its job") from error
+
+    def _bury_sync(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool | BaseException:
+        """Bury in a thread; errors come back as values, because a future refuses some of them (StopIteration)."""
+        try:
+            return self._bury_here(claimed, settlement, kind, job)
+        except BaseException as error:  # noqa: BLE001 - raised again where it can be
+            return error
+
+    def _bury_here(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool:
         with self._engines.session() as session:
             if run(session, self._lifecycle.settle([settlement])):
                 return False
@@ -104,6 +127,12 @@ class Burial:
         if kind is not None and issubclass(kind.cls, JobFailed):
             return ()
         return self._app.on_job_failed
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same transaction may succeed when tried again: a broken link, a deadlock."""
+    cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps what psycopg raises
+    return is_connection_lost(cause) or isinstance(cause, psycopg.errors.TransactionRollback)
 
 
 def _decoded(claimed: Claimed, kind: Kind) -> Job | None:

@@ -27,14 +27,14 @@ class Engines:
         self._given = engine, async_engine
         self._engine = engine
         self._async_engine = async_engine
-        self._checked = False
+        self._checked: set[str] = set()
 
     def session(self) -> Session:
         """Return a session at READ COMMITTED, whatever the engine's default is."""
         if self._engine is None:
             self._engine = sa.create_engine(self._url, **self._pool)
-        if self._given[0] is not None and not self._checked:
-            self._check()
+        if self._given[0] is not None:
+            self._check(self._given[0].url)
         session = Session(self._engine, expire_on_commit=False)
         session.connection(execution_options=_ISOLATION)
         return session
@@ -45,15 +45,19 @@ class Engines:
 
         if self._async_engine is None:
             self._async_engine = create_async_engine(self._url, **self._pool)
-        if self._given[1] is not None and not self._checked:
-            self._check()
+        if self._given[1] is not None:
+            self._check(self._given[1].url)
         session = AsyncSession(self._async_engine, expire_on_commit=False)
         await session.connection(execution_options=_ISOLATION)
         return session
 
-    def _check(self) -> None:
+    def _check(self, url: sa.URL) -> None:
         """Refuse an App whose engine is on another database: effects and completion would not be one commit."""
-        ours, theirs = sa.create_engine(self._url, poolclass=sa.NullPool), self._theirs()
+        address = url.set(drivername="postgresql+psycopg")
+        known = address.render_as_string()
+        if known in self._checked:
+            return
+        ours, theirs = (sa.create_engine(each, poolclass=sa.NullPool) for each in (self._url, address))
         try:
             with ours.connect() as one, theirs.connect() as other:
                 same = one.execute(_IDENTITY).one() == other.execute(_IDENTITY).one()
@@ -65,12 +69,7 @@ class Engines:
                 "ctx.transaction() needs the App's engine and the queue on one database; they are on two. "
                 "Use your own session and make the job idempotent by a state check or a key"
             )
-        self._checked = True
-
-    def _theirs(self) -> sa.Engine:
-        engine, async_engine = self._given
-        url = (engine or async_engine).url  # type: ignore[union-attr]  # called only when one was given
-        return sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+        self._checked.add(known)
 
     async def close(self) -> None:
         """Close what was made here."""

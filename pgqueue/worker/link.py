@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pgqueue.settings import Settings
 
 T = TypeVar("T")
+PATIENCE = 60.0  # seconds
 
 
 class Link:
@@ -32,8 +34,10 @@ class Link:
         return self.conn
 
     async def run(self, query: Query[T]) -> T:
-        """Send one query."""
-        return await run_async(await self.open(), query)
+        """Send one query; a server that does not answer within `PATIENCE` counts as gone."""
+        conn = await self.open()
+        async with asyncio.timeout(PATIENCE):
+            return await run_async(conn, query)
 
     async def renew(self) -> None:
         """Throw the connection away and open another."""

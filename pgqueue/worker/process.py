@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -14,11 +15,11 @@ from uuid import uuid4
 import structlog
 
 from pgqueue import outcome as fate
-from pgqueue.db import is_connection_lost
 from pgqueue.queries.lifecycle import Lifecycle
 from pgqueue.queries.upkeep import Registration, Upkeep
 from pgqueue.version import __version__
 from pgqueue.worker.burial import Burial
+from pgqueue.worker.crew import Crew
 from pgqueue.worker.engines import Engines
 from pgqueue.worker.heartbeat import Heartbeat
 from pgqueue.worker.link import Link
@@ -35,13 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pgqueue.app import App
-    from pgqueue.job import Job
-    from pgqueue.outcome import Claimed, Settlement
     from pgqueue.telemetry import Telemetry
 
 DRAINED, GAVE_BACK = 0, 1
 _WATCH = 0.05  # seconds between looks at deadlines
-_YIELD = 32  # jobs after which a runner lets the event loop breathe
+_PATIENCE = 5.0  # seconds that a job which was told to end may take
+_DEAF_POLL = 0.5  # seconds between polls of a worker that hears no wake-ups
 
 
 class Worker:
@@ -74,15 +74,26 @@ class Worker:
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
         self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
+        self.crew = Crew(
+            self.slots,
+            self.runner,
+            self.burial,
+            self.pump,
+            settings=settings,
+            telemetry=telemetry,
+            on_outcome=self.pump_loop.wake,
+        )
         self.relay_loop = Loop("relay", self.relay.tick, on_lost=self.links[1].renew)
         self.upkeep_loop = Loop("upkeep", self.keeper.tick, on_lost=self.links[2].renew)
         self.watch_loop = Loop("watch", self._watch)
+        self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
         self.exit_code = DRAINED
+        self.stubborn = False
+        """A job did not end although it was told to: only the end of the process ends it."""
         self.started = asyncio.Event()
         self._on_watch = on_watch
         self._until_empty = until_empty
         self._stopping = asyncio.Event()
-        self._waiters: list[asyncio.Future[None]] = []
         self._signals = 0
         self._watched = time.monotonic()
         self._next_poll = 0.0
@@ -91,30 +102,34 @@ class Worker:
 
     async def run(self) -> int:
         """Serve until stopped; returns the exit code."""
-        await ready_database(self.links[2], self.upkeep, self._stopping)
-        if self._stopping.is_set():
-            return DRAINED
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
+            await ready_database(self.links[2], self.upkeep, self._stopping)
+            if self._stopping.is_set():
+                return DRAINED
             self.runner.handle = self.burial.handle = await open_handle(self.app.handle, stack)
             await self._register()
             heartbeat = self._heartbeat()
             heartbeat.start()
-            wakeups = Wakeups(self.url, self.settings, self.relay_loop.wake, self._ready)
-            listening = asyncio.create_task(wakeups.run())
+            listening = asyncio.create_task(self.wakeups.run())
             loops = [
                 asyncio.create_task(loop.run())
                 for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop)
             ]
-            runners = [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+            runners = self.crew.start()
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
             )
+            gc.freeze()  # what is alive by now stays: the collector need not look at it again and again
             self.started.set()
             await self._stopping.wait()
             heartbeat.draining = True
             await self._drain()
             self._halt(listening, runners)
-            await asyncio.gather(*loops, listening, *runners, return_exceptions=True)
+            _, deaf = await asyncio.wait([*loops, listening, *runners], timeout=_PATIENCE)
+            self.stubborn = bool(deaf)
+            if deaf:
+                self.exit_code = GAVE_BACK
             heartbeat.stop()  # last: the leases must hold while jobs end
             await self._leave()
         return self.exit_code
@@ -160,7 +175,7 @@ class Worker:
         self.pump.claiming = False
         self._return_unstarted()
         deadline = time.monotonic() + self.settings.drain.total_seconds()
-        while (self.slots.running or self.pump.pending) and time.monotonic() < deadline:
+        while (self.slots.running or self.pump.pending) and time.monotonic() < deadline and self._signals <= 1:
             self._return_unstarted()  # a claim that was on its way when the signal came
             self.pump_loop.wake()
             await asyncio.sleep(_WATCH / 5)
@@ -180,17 +195,24 @@ class Worker:
             runner.cancel()
 
     async def _leave(self) -> None:
-        self.runner.close()
         with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
             await self._return_rest()
+            for role, token in (("relay", self.relay.token), ("upkeep", self.keeper.token)):
+                if token is not None:
+                    await self.links[2].run(self.upkeep.leave_turn(role, token))
             await self.links[2].run(self.upkeep.deregister(self.id))
+
+    async def _close(self) -> None:
+        """Close what is open, however far the start came."""
+        self.runner.close()
         for link in self.links:
             await link.close()
         await self.engines.close()
 
     async def _return_rest(self) -> None:
-        """Whatever is still held was claimed in the last message: it goes back, too."""
+        """Whatever is still held goes back: claimed in the last message, or run by a job that does not end."""
         self._return_unstarted()
+        self.pump.give_back_held()
         while self.pump.pending:
             await self.pump.tick()
 
@@ -198,72 +220,8 @@ class Worker:
 
     async def _pump(self) -> float:
         delay = await self.pump.tick()
-        self._wake_runners()
+        self.crew.wake()
         return delay
-
-    async def _resident(self) -> None:
-        """Run one job after the other: no task per job."""
-        count = 0
-        while True:
-            claimed = self.slots.take()
-            if claimed is None:
-                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-                await waiter
-                continue
-            try:
-                await self._one(claimed)
-            finally:
-                self.slots.free(claimed.queue)
-                self.pump_loop.wake()
-            count += 1
-            if count % _YIELD == 0:
-                await asyncio.sleep(0)
-
-    async def _one(self, claimed: Claimed) -> None:
-        try:
-            settlement, follower = await self.runner.run(claimed)
-        except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
-            structlog.get_logger("pgqueue").exception("runner.failed", jobId=str(claimed.id))
-            kind = self.runner.kinds.get(claimed.kind)
-            settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
-        if settlement is None:
-            self.pump.held.pop(claimed.id, None)
-        elif follower is not None or self.burial.concerns(settlement, self.runner.kinds.get(claimed.kind)):
-            await self._end(claimed, settlement, follower)
-        else:
-            self.pump.add(settlement)
-
-    async def _end(self, claimed: Claimed, settlement: Settlement, follower: Job | None) -> None:
-        """Settle in a transaction of its own; through an outage of the database for as long as the lease may last."""
-        give_up = time.monotonic() + self.settings.lease.total_seconds()
-        while True:
-            try:
-                if follower is not None:
-                    settled = await self.burial.follow(claimed, settlement, follower)
-                else:
-                    settled = await self.burial.bury(claimed, settlement, self.runner.kinds.get(claimed.kind))
-                break
-            except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
-                if follower is not None and not is_connection_lost(getattr(error, "orig", error) or error):
-                    kind = self.runner.kinds[claimed.kind]
-                    self.pump.add(fate.decide(claimed, kind.policy, error, scale=self.settings.time_scale))
-                    return
-                if time.monotonic() > give_up:
-                    settled = False
-                    break
-                await asyncio.sleep(1.0)
-        self.pump.held.pop(claimed.id, None)
-        if not settled:
-            self.telemetry.lease_lost(claimed)
-
-    def _wake_runners(self) -> None:
-        ready = sum(len(lane.buffer) for lane in self.slots.lanes.values())
-        while ready > 0 and self._waiters:
-            waiter = self._waiters.pop()
-            if not waiter.done():
-                waiter.set_result(None)
-                ready -= 1
 
     def _ready(self, queue: str) -> None:
         """A queue may have jobs ('': any)."""
@@ -305,7 +263,8 @@ class Worker:
         self._watched = now
         self._on_watch()
         if now >= self._next_poll:
-            self._next_poll = now + self.settings.poll.total_seconds()
+            poll = self.settings.poll.total_seconds()
+            self._next_poll = now + (poll if self.wakeups.arriving else min(poll, _DEAF_POLL))
             self.slots.wake()
             self.pump_loop.wake()
         if self._until_empty and await self._is_empty():

@@ -9,6 +9,8 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from pgqueue.db import is_connection_lost
+from pgqueue.outcome import give_back
+from pgqueue.worker.link import PATIENCE, Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.settings import Settings
     from pgqueue.telemetry import Telemetry
-    from pgqueue.worker.link import Link
     from pgqueue.worker.slots import Slots
 
 _MOST = 1_000  # outcomes in one statement
-_GATHER = 0.002  # seconds an outcome may wait for others while jobs are running
+_GATHER, _GATHERINGS = 0.002, 8  # an outcome waits so long, so often, for others and for room, while jobs are running
 _UNSTORABLE = '{"reason": "dead", "type": "Unstorable", "error": "the error text could not be stored"}'
 
 
@@ -50,6 +51,11 @@ class Pump:
         """Take an outcome to be settled with the next message."""
         self._outcomes.append(settlement)
 
+    def give_back_held(self) -> None:
+        """Return every job that has no outcome yet."""
+        ended = {settlement.id for settlement in self._outcomes}
+        self._outcomes += [give_back(job) for job in self.held.values() if job.id not in ended]
+
     @property
     def pending(self) -> int:
         """How many outcomes are not settled yet."""
@@ -58,15 +64,18 @@ class Pump:
     async def tick(self) -> float:
         """Send one message; returns how long to sleep (woken by outcomes and by wake-ups)."""
         room = self._slots.room() if self.claiming else {}
-        if self._outcomes and not room and self._slots.running and len(self._outcomes) < _MOST:
+        for _ in range(_GATHERINGS):
+            if room or not self._outcomes or not self._slots.busy or len(self._outcomes) >= _MOST:
+                break
             await asyncio.sleep(_GATHER)
             room = self._slots.room() if self.claiming else {}
         batch, self._outcomes = self._outcomes[:_MOST], self._outcomes[_MOST:]
         if not batch and not room:
             return self._settings.poll.total_seconds()
         try:
-            claimed, lost = await self._exchange(batch, room)
-        except psycopg.Error as error:
+            async with asyncio.timeout(PATIENCE):
+                claimed, lost = await self._exchange(batch, room)
+        except (psycopg.Error, TimeoutError) as error:
             self._outcomes[:0] = batch
             if is_connection_lost(error) or not isinstance(error, psycopg.DataError):
                 raise

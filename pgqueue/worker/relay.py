@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import structlog
 
 from pgqueue.wake import ready_channel
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pgqueue.worker.link import Link
 
 _BATCH = 1_000
-_TERM = timedelta(seconds=3)
+_TERM = timedelta(seconds=2)  # a process that dies with the role costs the others at most this long
 _BUSY, _IDLE = 0.005, 0.05  # seconds between rounds: the mark moves at least every 50 ms of load
 _ELSEWHERE = 0.5  # another process has the role
 _STUCK = 5.0  # seconds after which V that stands still is looked into
@@ -50,9 +51,15 @@ class Relay:
         """Whether it is our process that relays."""
         return self._state is not None
 
+    @property
+    def token(self) -> int | None:
+        """What proves that the role is ours."""
+        return None if self._state is None else int(self._state["turn"])
+
     async def tick(self) -> float:
         """Relay once; returns how long to wait for the next."""
-        state, self._state = self._state, None
+        # Should this fail, only the role is kept: what was seen is then read again from the durable marks.
+        state, self._state = self._state, self._state and {"turn": self._state["turn"]}
         stuck = self._stuck()
         query = self._lifecycle.relay(
             state, batch=_BATCH, term=_TERM, wake=self._channel if self._notify else None, stuck=stuck
@@ -62,7 +69,8 @@ class Relay:
         except psycopg.errors.ProgramLimitExceeded:
             self._notify = False  # the notification queue is full (54000): jobs matter more than hints
             return 0
-        except psycopg.errors.LockNotAvailable:
+        except psycopg.errors.LockNotAvailable as error:
+            structlog.get_logger("pgqueue").debug("relay.waited", error=str(error))
             return _BUSY
         self._notify = True
         self._state = result["state"]

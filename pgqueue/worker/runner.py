@@ -21,6 +21,8 @@ from pgqueue.failure import MOST_ERROR, Failure, describe, storable
 from pgqueue.worker.context import JobContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pgqueue.app import App
     from pgqueue.job import Job
     from pgqueue.outcome import Claimed, Outcome, Settlement
@@ -90,34 +92,52 @@ class Runner:
         self._telemetry = telemetry
         self._threads = ThreadPoolExecutor(settings.concurrency * 2, thread_name_prefix="pgqueue job")
 
-    async def run(self, claimed: Claimed) -> tuple[Settlement | None, Job | None]:
-        """Run one job and return how to settle it (None: its own transaction did) and a job that follows it."""
+    async def run(
+        self, claimed: Claimed, task: asyncio.Task[Any] | None = None
+    ) -> tuple[Settlement | None, Job | None]:
+        """Run one job and return how to settle it (None: its own transaction did) and a job that follows it.
+
+        ``task`` is the one that calls; a resident knows itself, and asking asyncio for each job costs a system call.
+        """
         kind = self.kinds.get(claimed.kind)
         if kind is None or claimed.payload_version > kind.version:
-            return fate.refuse(claimed, self._scale), None
+            return self._told(claimed, fate.refuse(claimed, self._scale)), None
         if claimed.cancel_requested:
-            return fate.decide(claimed, kind.policy, fate.Cancel("cancelled while its worker was lost")), None
+            cancelled = fate.Cancel("cancelled while its worker was lost")
+            return self._told(claimed, fate.decide(claimed, kind.policy, cancelled)), None
         if claimed.doomed is not None:
-            told = f"{claimed.crashes} workers were lost while running this job"
-            return fate.bury(claimed, "crashed", Failure("WorkerLost", told)), None
+            lost = Failure("WorkerLost", f"{claimed.crashes} workers were lost while running this job")
+            return self._told(claimed, fate.bury(claimed, "crashed", lost)), None
         try:
             job = kind.decode(claimed)
-        except (ValidationError, ValueError, RecursionError, TypeError, KeyError) as error:
-            return fate.bury(claimed, "invalid", _invalid(error)), None
+        except Exception as error:  # noqa: BLE001 - what nobody can read is buried, also if `upgrade` stumbles over it
+            return self._told(claimed, fate.bury(claimed, "invalid", _invalid(error))), None
+        return await self._run(claimed, kind, job, task or asyncio.current_task())
+
+    def _told(self, claimed: Claimed, settlement: Settlement) -> Settlement:
+        """Settle a job that did not run; its end is told like any other."""
+        self._telemetry.settled(claimed, settlement, 0.0)
+        return settlement
+
+    async def _run(
+        self, claimed: Claimed, kind: Kind, job: Job, task: asyncio.Task[Any] | None
+    ) -> tuple[Settlement | None, Job | None]:
         began = time.monotonic()
         self._telemetry.started(claimed)
         ctx = JobContext(claimed, kind.policy, kind.timeout, self._engines, self._lifecycle)
-        result = await self._call(kind, job, ctx)
+        result = await self._call(kind, job, ctx, task)
         ran = time.monotonic() - began
         settlement = self._decide(claimed, kind, ctx, result, ran)
         if settlement is not None:
             self._telemetry.settled(claimed, settlement, ran)
-        follower = result.job if isinstance(result, fate.Continue) and not ctx.completed else None
-        return (None if ctx.completed else settlement), follower
+        if ctx.completed:
+            return None, None
+        return settlement, result.job if isinstance(result, fate.Continue) else None
 
-    async def _call(self, kind: Kind, job: Job, ctx: JobContext) -> Outcome | BaseException | None:
+    async def _call(
+        self, kind: Kind, job: Job, ctx: JobContext, task: asyncio.Task[Any] | None
+    ) -> Outcome | BaseException | None:
         """Call ``run`` under its deadline; what it raises becomes a value."""
-        task = asyncio.current_task()
         assert task is not None  # noqa: S101 - runners are tasks
         running = Running(ctx._claimed, ctx, time.monotonic() + kind.timeout, task)  # noqa: SLF001 - made here
         self.running[ctx.job_id] = running
@@ -125,16 +145,15 @@ class Runner:
         try:
             if kind.is_async:
                 return await job.run(self.handle, ctx)  # type: ignore[attr-defined, no-any-return]  # each class has its own
-            call = partial(copy_context().run, job.run, self.handle, ctx)  # type: ignore[attr-defined]  # each class has its own
+            call = partial(copy_context().run, _in_thread, job.run, self.handle, ctx)  # type: ignore[attr-defined]  # each class has its own
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except asyncio.CancelledError:
-            if running.stopped is None:
+            if running.stopped is not None:
+                return _Stopped(running.stopped, kind.timeout)
+            if task.cancelling():
                 raise  # not ours: the process is ending
-            task.uncancel()
-            return _Stopped(running.stopped, kind.timeout)
-        except (SystemExit, KeyboardInterrupt) as error:
-            return error  # a job does not decide about its worker
-        except Exception as error:  # noqa: BLE001 - whatever a job raises is a failed attempt
+            return RuntimeError("the job raised CancelledError although nobody had cancelled it")
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises is a failed attempt, SystemExit too
             return error
         finally:
             if running.stopped is not None:
@@ -160,11 +179,22 @@ class Runner:
                     result = JobTimeout(f"the job ran longer than its timeout of {result.timeout:g} s")
         if isinstance(result, pybreaker.CircuitBreakerError):
             result = fate.Snooze(f"{_BREAKER_PAUSE}s", f"circuit open: {describe(result).error}")
-        return fate.decide(claimed, kind.policy, result, ran=ran, scale=self._scale)
+        try:
+            return fate.decide(claimed, kind.policy, result, ran=ran, scale=self._scale)
+        except Exception as error:  # noqa: BLE001 - an outcome that says nonsense (a delay without unit) is a failed attempt
+            return fate.decide(claimed, kind.policy, error, ran=ran, scale=self._scale)
 
     def close(self) -> None:
         """Let the threads go; one that ignores its end dies with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_thread(run: Callable[[object, JobContext], Any], handle: object, ctx: JobContext) -> Any:
+    """Run in a thread; errors come back as values, because a future refuses some of them (StopIteration)."""
+    try:
+        return run(handle, ctx)
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises is a failed attempt, SystemExit too
+        return error
 
 
 class _Stopped(BaseException):

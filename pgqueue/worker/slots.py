@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pgqueue.outcome import Claimed
 
-MOST_BUFFERED = 500
+MOST_BUFFERED = 1_000
 _AHEAD = 0.05  # seconds of work that are claimed ahead: enough to hide the database's answer, little to give back
 
 
@@ -84,7 +84,7 @@ class Slots:
             if lane.hopeful or lane.buffer:
                 shared -= max(can - own, 0)
             # Asking for a handful while hundreds are at hand would only make statements.
-            if lane.hopeful and wanted > 0 and (wanted * 4 >= can + lane.ahead() or not lane.buffer):
+            if lane.hopeful and wanted > 0 and (wanted * 2 >= can + lane.ahead() or not lane.buffer):
                 room[lane.name] = wanted
         return room
 
@@ -116,6 +116,11 @@ class Slots:
         for lane in self.lanes.values():
             lane.buffer.clear()
         return waiting
+
+    @property
+    def busy(self) -> bool:
+        """Something runs or is about to: more outcomes will come soon."""
+        return self.running > 0 or any(lane.buffer for lane in self.lanes.values())
 
     @property
     def idle(self) -> bool:

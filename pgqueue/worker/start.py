@@ -50,7 +50,7 @@ async def check_schema(link: Link, upkeep: Upkeep) -> None:
     """Raise SchemaMismatch unless this version can work on this database."""
     try:
         version, least_worker = await link.run(upkeep.stamp())
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, IndexError):  # the last: no stamp
         raise SchemaMismatch(
             "the queue's tables are missing in this database; create them with: pgqueue migrate"
         ) from None

@@ -39,7 +39,8 @@ class Child:
     def start(self) -> None:
         """Start the process."""
         self.started = time.monotonic()
-        self.process = subprocess.Popen(self._command, env=self._environment)  # noqa: S603 - our own command line
+        # A group of its own: the terminal's Ctrl-C would reach it beside the signal that is passed on, and count twice.
+        self.process = subprocess.Popen(self._command, env=self._environment, process_group=0)  # noqa: S603 - our own command line
 
     def poll(self) -> int | None:
         """Return the exit code, if it has ended."""
@@ -92,7 +93,9 @@ class Supervisor:
                     if self._signals == 0 and time.monotonic() - child.started > _STEADY:
                         child.deaths = 0
                 elif self._signals or code in (0, *_USAGE_OR_SCHEMA):
-                    worst = max(worst, code if code >= 0 else 1)
+                    # Ended by our own signal before it could listen to signals: it had claimed nothing yet.
+                    early = self._signals > 0 and code == -signal.SIGTERM
+                    worst = max(worst, 0 if early else code if code >= 0 else 1)
                     children.remove(child)
                 else:
                     self._restart(child, code)

@@ -91,18 +91,19 @@ class Keeper:
         # Leases are looked at often enough that a job of a dead worker waits at most a third of a lease longer.
         self._every = min(10.0, self._lease / 3)
         self._term = timedelta(seconds=self._every * 3)
-        self._token: int | None = None
+        self.token: int | None = None
+        """What proves that the role is ours."""
         self._due: dict[str, float] = {}
 
     async def tick(self) -> float:
         """Do what is due; returns how long to sleep."""
-        token = await self._link.run(self._queries.take_turn(self._token, self._term))
+        token = await self._link.run(self._queries.take_turn(self.token, self._term))
         if token is None:
-            self._token = None
+            self.token = None
             return self._every
-        if self._token is None:
+        if self.token is None:
             self._rescue.forget()
-        self._token = token
+        self.token = token
         await self._rescue.tick()
         for name, every, work in (
             ("sample", 5.0, self._sample),
@@ -140,7 +141,8 @@ class Keeper:
         """Look below the marks; whatever is found there was missed, and is worth a warning."""
         found = 0
         for lane, ids in await self._link.run(self._queries.sweep_outbox()):
-            found += (await self._link.run(self._queries.sweep_move(lane, ids)))[0]
+            moved: list[int] = await self._link.run(self._queries.sweep_move(lane, ids))
+            found += moved[0]
         below: list[int] = await self._link.run(self._queries.sweep_ready())
         found += len(below)
         await self._link.run(self._queries.sweep_waiting())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pgqueue.settings import Settings
 
 _PROOF = 2.0  # seconds in which our own notification must come back
-_AGAIN = 15.0  # seconds between proofs, and before another try
+_SOON, _AGAIN = 0.5, 15.0  # seconds before another try, doubled each time
 
 
 class Wakeups:
@@ -43,6 +43,7 @@ class Wakeups:
 
     async def run(self) -> None:
         """Listen until cancelled, over any number of connections."""
+        pause = _SOON
         while True:
             try:
                 async with contextlib.AsyncExitStack() as stack:
@@ -51,9 +52,11 @@ class Wakeups:
                     await self._listen(conn)
             except (psycopg.Error, OSError, Exception) as error:  # noqa: BLE001 - hearing is optional, working is not
                 if self.arriving:
+                    pause = _SOON
                     structlog.get_logger("pgqueue").warning("wakeups.lost", error=str(error))
                 self.arriving = False
-            await asyncio.sleep(_AGAIN if not self.arriving else 0.5)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _AGAIN)
 
     async def _listen(self, conn: psycopg.AsyncConnection[Any]) -> None:
         for channel in (self._outbox, self._ready):

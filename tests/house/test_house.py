@@ -27,6 +27,7 @@ TAKES_SQL = {"execute", "executemany", "exec_driver_sql", "copy", "stream", "tex
 
 # Where text is put together and then sent as SQL: "file:function", and why no outsider's text can be in it.
 COMPOSED_SQL: dict[str, str] = {
+    "pgqueue/bench/measures.py:_buffers": "EXPLAIN before a block of the chapters",
     "pgqueue/migrations/env.py:<module>": "the schema's name, checked against a pattern by Settings",
     "pgqueue/schema.py:metadata": "the schema's name, in a default that only migrations and tests send",
 }

@@ -1,0 +1,124 @@
+"""The resident runners of a process: each runs one job after the other, without a task per job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from pgqueue import outcome as fate
+from pgqueue.db import is_connection_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pgqueue.job import Job
+    from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.settings import Settings
+    from pgqueue.telemetry import Telemetry
+    from pgqueue.worker.burial import Burial
+    from pgqueue.worker.pump import Pump
+    from pgqueue.worker.runner import Runner
+    from pgqueue.worker.slots import Slots
+
+# Jobs of the whole crew between two looks at the network. More, and everything at hand would be run before the pump
+# could ask for the next jobs: the worker and the database would wait for each other in turn.
+_BREATH = 80
+
+
+class Crew:
+    """Takes jobs from the slots, runs them, hands their outcomes to the pump."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        runner: Runner,
+        burial: Burial,
+        pump: Pump,
+        *,
+        settings: Settings,
+        telemetry: Telemetry,
+        on_outcome: Callable[[], None],
+    ) -> None:
+        """Nobody works yet."""
+        self.slots = slots
+        self.runner = runner
+        self.burial = burial
+        self.pump = pump
+        self.settings = settings
+        self.telemetry = telemetry
+        self._on_outcome = on_outcome
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Start one resident for each slot."""
+        return [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+
+    async def _resident(self) -> None:
+        """Run one job after the other: no task per job."""
+        task = asyncio.current_task()
+        every = max(1, _BREATH // self.slots.size)
+        count = 0
+        while True:
+            claimed = self.slots.take()
+            if claimed is None:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
+                await waiter
+                continue
+            try:
+                await self._one(claimed, task)
+            finally:
+                self.slots.free(claimed.queue)
+                self._on_outcome()
+            count += 1
+            if count % every == 0:
+                await asyncio.sleep(0)
+
+    async def _one(self, claimed: Claimed, task: asyncio.Task[None] | None = None) -> None:
+        try:
+            settlement, follower = await self.runner.run(claimed, task)
+        except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
+            structlog.get_logger("pgqueue").exception("runner.failed", jobId=str(claimed.id))
+            kind = self.runner.kinds.get(claimed.kind)
+            settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
+        if settlement is None:
+            self.pump.held.pop(claimed.id, None)
+        elif follower is not None or self.burial.concerns(settlement, self.runner.kinds.get(claimed.kind)):
+            await self._end(claimed, settlement, follower)
+        else:
+            self.pump.add(settlement)
+
+    async def _end(self, claimed: Claimed, settlement: Settlement, follower: Job | None) -> None:
+        """Settle in a transaction of its own; through an outage of the database for as long as the lease may last."""
+        give_up = time.monotonic() + self.settings.lease.total_seconds()
+        while True:
+            try:
+                if follower is not None:
+                    settled = await self.burial.follow(claimed, settlement, follower)
+                else:
+                    settled = await self.burial.bury(claimed, settlement, self.runner.kinds.get(claimed.kind))
+                break
+            except Exception as error:  # noqa: BLE001 - a fault must not cost a slot or a job; SQLAlchemy wraps what psycopg raises
+                if follower is not None and not is_connection_lost(getattr(error, "orig", error) or error):
+                    kind = self.runner.kinds[claimed.kind]
+                    self.pump.add(fate.decide(claimed, kind.policy, error, scale=self.settings.time_scale))
+                    return
+                if time.monotonic() > give_up:
+                    settled = False
+                    break
+                await asyncio.sleep(1.0)
+        self.pump.held.pop(claimed.id, None)
+        if not settled:
+            self.telemetry.lease_lost(claimed)
+
+    def wake(self) -> None:
+        """Wake as many residents as there are jobs at hand."""
+        ready = sum(len(lane.buffer) for lane in self.slots.lanes.values())
+        while ready > 0 and self._waiters:
+            waiter = self._waiters.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                ready -= 1

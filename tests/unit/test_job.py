@@ -1,0 +1,212 @@
+"""Job classes: typed, frozen, and wrong ones fail at import."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from pgqueue import App, Job, JobContext, JobFailed, Queue, QueueSettings, Retry, Settings
+from pgqueue.app import kind_of, load_app
+from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
+
+METACLASS: Any = type(Job)
+QUEUE = Queue(Settings(environment={}))
+
+
+class Greet(Job, timeout="30s", retry=Retry(2, ["5s"]), use_case="SendGreeting", dispatched_by="SignUp"):
+    name: str
+    by: UUID | None = None
+
+    async def run(self, app: object, ctx: JobContext) -> None:
+        """Nothing."""
+
+
+def define(name: str = "Sample", bases: tuple[type, ...] = (Job,), /, **keywords: Any) -> type[Job]:
+    async def run(self: Job, app: object, ctx: JobContext) -> None:
+        """Nothing."""
+
+    made = type(bases[0])(name, bases, {"run": run, "__module__": __name__}, **keywords)
+    assert issubclass(made, Job)
+    return made
+
+
+def test_a_silent_job_has_the_documented_defaults() -> None:
+    policy = define().policy
+    assert (policy.queue, policy.timeout, policy.version) == ("default", None, 1)
+    assert policy.retry.max_attempts == 3
+    assert (policy.retain, policy.max_age) == (timedelta(hours=1), timedelta(days=7))
+
+
+def test_keywords_are_the_policy() -> None:
+    assert Greet.kind == "Greet"
+    assert Greet.policy.timeout == timedelta(seconds=30)
+    assert Greet.policy.retry.max_attempts == 2
+    assert (Greet.policy.use_case, Greet.policy.dispatched_by) == ("SendGreeting", ("SignUp",))
+
+
+def test_a_base_class_hands_its_policy_on() -> None:
+    base = define("Base", queue="high", retry=Retry(5), retain="0s", abstract=True)
+    child = define("Child", (base,), retry=Retry(2), kind="child")
+    assert (child.policy.queue, child.policy.retry.max_attempts, child.policy.retain) == ("high", 2, timedelta(0))
+    assert (child.abstract, child.kind) == (False, "child")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "meant"),
+    [("que", "queue"), ("timout", "timeout"), ("retries", "retry"), ("max_ages", "max_age"), ("usecase", "use_case")],
+)
+def test_a_misspelt_keyword_fails_at_import_with_what_was_meant(keyword: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"unknown keyword '{keyword}' .did you mean '{meant}'"):
+        define(**{keyword: "x"})
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"timeout": 30},
+        {"timeout": "0s"},
+        {"timeout": "soon"},
+        {"retain": 1},
+        {"max_age": "0s"},
+        {"max_age": "-1s"},
+        {"version": 0},
+        {"retry": 3},
+        {"retry": {"max_attempts": 3}},
+    ],
+)
+def test_a_policy_that_cannot_work_fails_at_import(keywords: dict[str, Any]) -> None:
+    with pytest.raises((ConfigurationError, TypeError), match="Sample's"):
+        define(**keywords)
+
+
+def test_endless_retry_fails_at_import() -> None:
+    with pytest.raises(ConfigurationError, match="1 to 100"):
+        type("Endless", (Job,), {"__module__": __name__}, retry=Retry(max_attempts=10_000))
+
+
+@pytest.mark.parametrize("name", ["kind", "policy", "run", "on_dead", "upgrade", "abstract"])
+@pytest.mark.filterwarnings("ignore:Field name .* shadows")
+def test_a_field_named_like_something_of_ours_fails_at_import(name: str) -> None:
+    with pytest.raises((TypeError, NameError), match=name):
+        METACLASS("Taken", (Job,), {"__module__": __name__, "__annotations__": {name: str}}, abstract=True)
+
+
+def test_a_job_without_run_fails_at_import() -> None:
+    with pytest.raises(TypeError, match="no run"):
+        METACLASS("Idle", (Job,), {"__module__": __name__})
+
+
+def test_a_field_that_would_be_read_by_another_name_fails_at_import() -> None:
+    from pydantic import Field
+
+    with pytest.raises(TypeError, match="alias"):
+        METACLASS(
+            "Aliased",
+            (Job,),
+            {"__module__": __name__, "__annotations__": {"a": int}, "a": Field(alias="b")},
+            abstract=True,
+        )
+
+
+def test_arguments_are_validated_frozen_and_nothing_extra() -> None:
+    with pytest.raises(ValidationError):
+        Greet(name=["x"])
+    with pytest.raises(ValidationError):
+        Greet(name="ann", nonsense=1)  # type: ignore[call-arg]  # the fault under test
+    with pytest.raises(ValidationError):
+        setattr(Greet(name="ann"), "name", "bob")  # noqa: B010 - mypy would refuse the fault under test
+
+
+# ── the App ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_faults_of_an_app_are_told_at_once() -> None:
+    twin = define("Twin", kind="Greet")
+    lost = define("Lost", queue="nowhere")
+    base = define("Base", abstract=True)
+    with pytest.raises(ConfigurationError) as caught:
+        App(queue=QUEUE, jobs=[Greet, twin, lost, base, object], on_job_failed=[define("Deaf"), Greet(name="x")])  # type: ignore[list-item]  # the faults under test
+    for words in (
+        "defined twice",
+        "'nowhere'",
+        "known: default",
+        "is a base class",
+        "no Job class",
+        "Deaf cannot listen",
+    ):
+        assert words in str(caught.value)
+
+
+def test_a_listener_is_a_kind_like_others() -> None:
+    listener = define("Heard", (JobFailed,))
+    app = App(queue=QUEUE, jobs=[Greet], on_job_failed=[listener])  # type: ignore[list-item]  # made at run time
+    assert set(app.kinds) == {"Greet", "Heard"}
+
+
+def test_an_app_without_jobs_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="no jobs"):
+        App(queue=QUEUE, jobs=[])
+
+
+def test_queues_come_by_priority_or_as_named() -> None:
+    queues = {"low": QueueSettings(priority="low"), "default": QueueSettings(), "high": QueueSettings(priority="high")}
+    app = App(queue=QUEUE, jobs=[Greet], settings=Settings(environment={}, queues=queues))
+    assert list(app.queues()) == ["high", "default", "low"]
+    assert list(app.queues(["low", "high"])) == ["low", "high"]
+    with pytest.raises(UnknownQueue, match=r"'hihg'.*default, high, low"):
+        app.queues(["high", "hihg"])
+
+
+def test_the_timeout_is_the_jobs_own_else_its_queues() -> None:
+    app = App(queue=QUEUE, jobs=[Greet, define("Other")])
+    assert app.timeout_of(Greet) == 30
+    assert app.timeout_of(app.kinds["Other"]) == 90
+
+
+def test_kinds_describe_themselves_with_units_in_the_keys() -> None:
+    assert App(queue=QUEUE, jobs=[Greet]).describe() == [
+        {
+            "kind": "Greet",
+            "queue": "default",
+            "timeout_seconds": 30.0,
+            "max_attempts": 2,
+            "backoff_seconds": [5.0],
+            "use_case": "SendGreeting",
+            "dispatched_by": ["SignUp"],
+        }
+    ]
+
+
+def test_an_unknown_kind_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UnknownKind, match=r"'Gret'.*Greet"):
+        kind_of(App(queue=QUEUE, jobs=[Greet]), "Gret")
+
+
+APP = App(queue=QUEUE, jobs=[Greet])
+
+
+def make() -> App:
+    return APP
+
+
+NOT_AN_APP = 17
+
+
+def test_an_app_is_loaded_from_its_path_or_made_by_a_factory() -> None:
+    import sys
+
+    sys.modules.setdefault("pgqueue_test_apps", sys.modules[__name__])
+    assert load_app("pgqueue_test_apps:APP") is APP
+    assert load_app("pgqueue_test_apps:make") is APP
+    for path, words in {
+        "pgqueue_test_apps": "module:attribute",
+        "no.such.module:app": "no module 'no'",
+        "pgqueue_test_apps:nothing": "has no 'nothing'",
+        "pgqueue_test_apps:NOT_AN_APP": "is a int",
+    }.items():
+        with pytest.raises(ConfigurationError, match=words):
+            load_app(path)
