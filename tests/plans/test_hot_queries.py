@@ -130,9 +130,11 @@ def test_an_old_snapshot_makes_no_hot_query_slower(conn: Connection, database_ur
         meter.measure()
         after = meter.measure()
         assert scalar(conn, "SELECT count(*) FROM pgqueue.jobs WHERE position IS NOT NULL") > COUNT
-    # Settling looks its keys up together: its figure is small enough to show the key's tree grow by a level.
+    # Settling shows the key's tree grow by a level (PostgreSQL 18 looks the keys up together and reads less in all).
     # A second version within one old snapshot may have to leave its page, with an entry in each index.
-    bounds = {name: n * 1.25 + 20 for name, n in before.items()} | {"settle 100": 450, "heartbeat 100": 1_200}
+    bounds = {name: n * 1.25 + 20 for name, n in before.items()}
+    bounds["settle 100"] = max(450, before["settle 100"] * 1.5)
+    bounds["heartbeat 100"] = max(1_200, before["heartbeat 100"] * 2)
     grown = {name: (n, after[name]) for name, n in before.items() if after[name] > bounds[name]}
     assert not grown, f"(before, after): {grown}"
     assert after["claim 100"] < 1_000, after
