@@ -62,6 +62,23 @@ def current_context() -> Context | None:
     return None if source is None else source.context
 
 
+def chosen_context(given: object) -> Context | None:
+    """Return the context that was given, itself or as a running job's, else that of this task or thread."""
+    if given is None:
+        return current_context()
+    context = getattr(given, "context", None)
+    if not isinstance(context, Context):
+        raise InvalidJob(f"context is a {type(given).__name__}; give Context(organization_id=…, user_id=…)")
+    return context
+
+
+def checked_note(text: object) -> str:
+    """Refuse a ``by`` or ``reason`` that PostgreSQL cannot store."""
+    if not isinstance(text, str) or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidJob(f"by and reason are text without NUL and lone surrogates, not {ascii(text)[:80]}")
+    return text
+
+
 @contextmanager
 def bind(context: Context) -> Iterator[Context]:
     """Make ``context`` the one that `Queue.enqueue` takes when none is given."""

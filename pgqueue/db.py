@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, LiteralString, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from pgqueue.errors import ConfigurationError, DatabaseUnavailable, TransactionUnusable
@@ -129,6 +129,10 @@ def _check_usable(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) 
         raise TransactionUnusable(
             "the connection is closed; enqueue before the transaction ends, on an open connection"
         )
+    if (
+        conn.pgconn.pipeline_status != PipelineStatus.OFF
+    ):  # an error of ours would surface in statements of the caller's
+        raise TransactionUnusable("the connection is in pipeline mode; leave the `with conn.pipeline()` block first")
     if conn.info.transaction_status == TransactionStatus.INERROR:
         raise TransactionUnusable(
             "the transaction has failed and can only be rolled back; roll back, then enqueue again"

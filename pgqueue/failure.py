@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 MOST_ERROR = 2_048
 MOST_TRACEBACK = 16_384
+_MOST_NAME = 200
 _UNPRINTABLE = "<this exception cannot be printed>"
 # What differs between two failures of one cause: numbers, hexadecimal ids, quoted values.
 _VARIABLE = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
@@ -46,7 +47,9 @@ def describe(error: BaseException) -> Failure:
     except BaseException:  # noqa: BLE001 - a job's exception may do anything when it is printed
         trace = ""
     return Failure(
-        type(error).__qualname__[:200], storable(text, MOST_ERROR), storable(trace[-MOST_TRACEBACK:], MOST_TRACEBACK)
+        storable(type(error).__qualname__, _MOST_NAME),
+        storable(text, MOST_ERROR),
+        storable(trace[-MOST_TRACEBACK:], MOST_TRACEBACK),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,17 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from pgqueue.duration import Duration, duration
-from pgqueue.errors import ConfigurationError
+from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pgqueue.context import Context
 
 _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
+_MOST_ID = 2**63 - 1  # bigint
 _POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age")
 
 
@@ -77,6 +79,40 @@ def _check_fields(job: type[BaseModel]) -> None:
         raise TypeError(f"{job.__name__}.{renamed[0]} has an alias; arguments are stored by their names, drop it")
 
 
+def _check_methods(job: type[BaseModel]) -> None:
+    """Refuse methods that would do nothing when they are called."""
+    for name in ("run", "on_dead"):
+        method = getattr(job, name, None)
+        if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+            raise TypeError(
+                f"{job.__name__}.{name} has a `yield`: calling it would run none of it; take the `yield` out, "
+                "and enqueue what it would yield with queue.enqueue_many"
+            )
+
+
+def checked_job(job: object) -> Job:
+    """Refuse what is no job, with a sentence."""
+    if isinstance(job, type):
+        raise InvalidJob(f"cannot enqueue the class {job.__name__}; enqueue an instance: {job.__name__}(…)")
+    if not isinstance(job, Job):
+        raise InvalidJob(f"cannot enqueue a {type(job).__name__}; enqueue an instance of a subclass of pgqueue.Job")
+    if job.abstract:
+        raise InvalidJob(f"{type(job).__name__} is a base class (abstract=True); enqueue one of its subclasses")
+    return job
+
+
+def checked_id(job_id: object) -> int:
+    """Refuse what cannot be the id of a job."""
+    if not isinstance(job_id, int) or isinstance(job_id, bool) or not -_MOST_ID <= job_id <= _MOST_ID:
+        raise InvalidJob(f"{str(job_id)[:80]!r} is no id of a job; give the number that enqueue returned")
+    return job_id
+
+
+def checked_ids(job_ids: Iterable[object]) -> list[int]:
+    """Refuse them all if one cannot be an id."""
+    return [checked_id(job_id) for job_id in job_ids]
+
+
 class Job(BaseModel):
     """A kind of background job.
 
@@ -123,6 +159,7 @@ class Job(BaseModel):
         if unknown:
             raise TypeError(_misspelt(cls.__name__, sorted(unknown)))
         _check_fields(cls)
+        _check_methods(cls)
         cls.kind = kind or cls.__name__
         cls.abstract = abstract
         name = f"{cls.__name__}'s"

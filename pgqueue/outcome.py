@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from pgqueue.duration import Duration, duration
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
@@ -110,22 +110,20 @@ def complete(claimed: Claimed, policy: Policy) -> Settlement:
     return Settlement(claimed.id, claimed.claims, "complete", policy.retain_seconds, None)
 
 
-def decide(
-    claimed: Claimed, policy: Policy, result: Outcome | BaseException | None, *, ran: float = 0.0, scale: float = 1.0
-) -> Settlement:
+def decide(claimed: Claimed, policy: Policy, result: object, *, ran: float = 0.0, scale: float = 1.0) -> Settlement:
     """Choose the fate of a claimed job.
 
     Args:
         claimed: the job.
         policy: of its kind.
-        result: what ``run`` returned or raised.
+        result: what ``run`` returned or raised; anything but an outcome or None is a failed attempt.
         ran: seconds since the claim.
         scale: time scale of a demonstration: waits are divided by it.
 
     """
     match result:
         case Snooze(delay, reason):
-            return _snooze(claimed, duration(delay, what="a snooze").total_seconds() / scale, reason, ran)
+            return _snooze(claimed, policy, duration(delay, what="a snooze").total_seconds() / scale, reason, ran)
         case Discard(reason) | Cancel(reason):
             moment = "discard" if isinstance(result, Discard) else "cancel"
             return Settlement(
@@ -135,12 +133,14 @@ def decide(
             return bury(claimed, "dead", Failure("Dead", storable(reason, MOST_ERROR)))
         case RetryIn(delay, reason):
             wait = None if delay is None else duration(delay, what="a retry").total_seconds()
-            return _retry(claimed, policy, Failure("RetryIn", storable(reason, MOST_ERROR)), wait, scale)
+            failure = Failure("RetryIn", storable(reason, MOST_ERROR))
         case BaseException():
-            return _retry(claimed, policy, describe(result), None, scale)
-        case _:
-            # Done, Continue, None; and whatever else was returned: the work is done, refusing would repeat it.
+            wait, failure = None, describe(result)
+        case None | Done() | Continue():
             return complete(claimed, policy)
+        case _:  # "completed" would be a lie: a generator, say, has not even begun
+            wait, failure = None, Failure("WrongResult", _wrong(result))
+    return _retry(claimed, policy, failure, wait, scale)
 
 
 def bury(claimed: Claimed, reason: str, failure: Failure) -> Settlement:
@@ -159,9 +159,20 @@ def refuse(claimed: Claimed, scale: float = 1.0) -> Settlement:
     return Settlement(claimed.id, claimed.claims, "refuse", min(2.0**claimed.refusals, 60.0) / scale, None)
 
 
-def _snooze(claimed: Claimed, seconds: float, reason: str, ran: float) -> Settlement:
+def _wrong(result: object) -> str:
+    """Say what ``run`` may return. The value itself is not shown: it may hold secrets."""
+    what = (
+        f"the class {result.__qualname__}" if isinstance(result, type) else f"a value of type {type(result).__name__}"
+    )
+    allowed = ", ".join(each.__name__ for each in get_args(Outcome))
+    return storable(f"run returned {what}; return None or an instance of one of {allowed}", MOST_ERROR)
+
+
+def _snooze(claimed: Claimed, policy: Policy, seconds: float, reason: str, ran: float) -> Settlement:
     seconds = max(seconds, 0.001)
-    if claimed.expires_in is not None and ran + seconds > claimed.expires_in:
+    # A row from SQL may have no deadline: then its kind's max_age counts from the time when it was last due.
+    left = policy.max_age.total_seconds() - claimed.waited if claimed.expires_in is None else claimed.expires_in
+    if ran + seconds > left:
         text = f"snoozed beyond its max_age: {reason}" if reason else "snoozed beyond its max_age"
         return bury(claimed, "expired", Failure("Expired", storable(text, MOST_ERROR)))
     return Settlement(claimed.id, claimed.claims, "snooze", seconds, None, None, storable(reason, MOST_ERROR))

@@ -10,10 +10,11 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pgqueue.context import Context, current_context
+from pgqueue.context import Context, checked_note, chosen_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
+from pgqueue.job import checked_id, checked_ids, checked_job
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
@@ -23,14 +24,13 @@ from pgqueue.wake import Waker, outbox_channel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pgqueue.db import AsyncTransaction, SyncTransaction
+    from pgqueue.db import AsyncTransaction, Query, SyncTransaction
     from pgqueue.job import Job
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
-_KEEP_ENDED = dt.timedelta(days=7)
-_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-_LATEST = dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
+_KEEP = dt.timedelta(days=7)
+_EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
 _RANDOM_BITS, _COUNT_BITS = 64, 48
 
 
@@ -57,9 +57,7 @@ class _Face:
     def _row(
         self, job: Job, context: Context, when: tuple[dt.datetime | None, dt.timedelta | None], trace: UUID
     ) -> Enqueued:
-        policy = job.policy
-        if job.abstract:
-            raise InvalidJob(f"{type(job).__name__} is a base class (abstract=True); enqueue one of its subclasses")
+        policy = checked_job(job).policy
         if policy.queue not in self.settings.queues:
             known = ", ".join(sorted(self.settings.queues))
             raise UnknownQueue(
@@ -83,9 +81,12 @@ class _Face:
             args=args,
         )
 
+    def _discard(self, job_ids: Iterable[int], by: str, reason: str) -> Query[list[int]]:
+        ids, by, reason = checked_ids(job_ids), checked_note(by), checked_note(reason)
+        return self._control.discard_dead(ids, by=by, reason=reason, keep=_KEEP)
+
     def _context(self, given: Context | None) -> Context:
-        context = given or current_context()
-        if context is not None:
+        if (context := chosen_context(given)) is not None:
             return context
         settings = self.settings
         if settings.default_organization_id and settings.default_user_id:
@@ -173,19 +174,19 @@ class Queue(_Face):
 
     def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
         """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job."""
-        return run(conn, self._control.cancel(job_id, reason=reason, keep=_KEEP_ENDED))
+        return run(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
 
     def requeue(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life, with a fresh budget of attempts; returns the ids that were dead."""
-        return run(conn, self._control.requeue(list(job_ids), by=by))
+        return run(conn, self._control.requeue(checked_ids(job_ids), by=checked_note(by)))
 
     def discard(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str, reason: str = "") -> list[int]:
         """End dead jobs as discarded; returns the ids that were dead."""
-        return run(conn, self._control.discard_dead(list(job_ids), by=by, reason=reason, keep=_KEEP_ENDED))
+        return run(conn, self._discard(job_ids, by, reason))
 
     def pause(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
         """Stop claiming from a queue, on all hosts; False: there is no such queue."""
-        return run(conn, self._control.pause(queue, by=by))
+        return run(conn, self._control.pause(queue, by=checked_note(by)))
 
     def resume(self, conn: SyncTransaction, queue: str) -> bool:
         """Claim from a paused queue again; False: there is no such queue."""
@@ -249,19 +250,19 @@ class AsyncQueue(_Face):
 
     async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "") -> str | None:
         """Cancel a job; see `Queue.cancel`."""
-        return await run_async(conn, self._control.cancel(job_id, reason=reason, keep=_KEEP_ENDED))
+        return await run_async(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
 
     async def requeue(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life; see `Queue.requeue`."""
-        return await run_async(conn, self._control.requeue(list(job_ids), by=by))
+        return await run_async(conn, self._control.requeue(checked_ids(job_ids), by=checked_note(by)))
 
     async def discard(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str, reason: str = "") -> list[int]:
         """End dead jobs as discarded; see `Queue.discard`."""
-        return await run_async(conn, self._control.discard_dead(list(job_ids), by=by, reason=reason, keep=_KEEP_ENDED))
+        return await run_async(conn, self._discard(job_ids, by, reason))
 
     async def pause(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
         """Stop claiming from a queue; see `Queue.pause`."""
-        return await run_async(conn, self._control.pause(queue, by=by))
+        return await run_async(conn, self._control.pause(queue, by=checked_note(by)))
 
     async def resume(self, conn: AsyncTransaction, queue: str) -> bool:
         """Claim from a paused queue again; see `Queue.resume`."""

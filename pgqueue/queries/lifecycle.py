@@ -91,16 +91,23 @@ class Lifecycle:
         return Query(self._sql["heartbeat"], _pairs, params)
 
     def settle(self, settlements: Sequence[Settlement]) -> Query[list[int]]:
-        """End or postpone claimed jobs; returns the ids whose lease was lost."""
-        ids, claims, moments, seconds, notes, _, _ = zip(*settlements, strict=True)
-        params = {
-            "ids": _array(ids),
-            "claims": _array(claims),
-            "moments": _array(moments),
-            "seconds": _array(seconds),
-            "notes": list(notes) if any(notes) else _array(["NULL"] * len(notes)),
-        }
-        return Query(self._sql["settle"], _values, params)
+        """End or postpone claimed jobs; returns the ids whose lease was lost. Waits for rows that are locked."""
+        return Query(self._sql["settle"], _values, _settling(settlements))
+
+    def settle_batch(self, settlements: Sequence[Settlement]) -> Query[list[tuple[int, bool]]]:
+        """Do the same without waiting; returns (id, busy): locked by somebody and not settled, or else lost."""
+        return Query(self._sql["settle_batch"], _pairs, _settling(settlements))
+
+
+def _settling(settlements: Sequence[Settlement]) -> dict[str, Any]:
+    ids, claims, moments, seconds, notes, _, _ = zip(*settlements, strict=True)
+    return {
+        "ids": _array(ids),
+        "claims": _array(claims),
+        "moments": _array(moments),
+        "seconds": _array(seconds),
+        "notes": list(notes) if any(notes) else _array(["NULL"] * len(notes)),
+    }
 
 
 def _array(values: Iterable[object]) -> str:

@@ -67,6 +67,10 @@ class Upkeep:
         """Free jobs that were parked because nobody knew their kind."""
         return self._ids("unpark", holds=list(holds))
 
+    def unpark_known(self, age: timedelta) -> Query[list[Any]]:
+        """Free parked jobs whose kind a worker knows that was heard of within ``age``."""
+        return self._ids("unpark_known", age=age)
+
     def beat(self, worker: UUID, *, running: int, draining: bool) -> Query[list[Any]]:
         """Say that this process lives."""
         return self._ids("beat", worker=worker, running=running, draining=draining)

@@ -44,13 +44,15 @@ SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
+-- The max_age of its kind is not in the row, so it may be snoozed for as long as a kind that says nothing.
 WITH risen AS (
   DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
 )
-INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, claims, max_attempts, payload_version, lane, correlation_id, trace_id,
-  queue, kind, organization_id, user_id, unique_hash, concurrency_key, args, errors)
-SELECT r.id, r.enqueued_at, (SELECT pgqueue.clock()), r.claims, r.max_attempts, r.payload_version, r.lane,
-  r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id, r.user_id, r.unique_hash, r.concurrency_key, r.args,
+INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
+  correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, concurrency_key, args, errors)
+SELECT r.id, r.enqueued_at, (SELECT pgqueue.clock()), (SELECT pgqueue.clock()) + interval '7 days', r.claims,
+  r.max_attempts, r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id,
+  r.user_id, r.unique_hash, r.concurrency_key, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
 FROM risen r ORDER BY r.id RETURNING id
 

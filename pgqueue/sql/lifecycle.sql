@@ -116,7 +116,8 @@ BEGIN
     INSERT INTO pgqueue.jobs (id, enqueued_at, expires_at, run_at, position, max_attempts, payload_version, lane,
                               correlation_id, trace_id, queue, kind, organization_id, user_id,
                               unique_hash, concurrency_key, args)
-    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + p.max_age, p.due_at,
+    -- Whoever enqueues without a max_age (SQL, triggers) gets a week: snoozing has an end for every job.
+    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
            CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
            p.unique_hash, p.concurrency_key, p.args
@@ -663,6 +664,41 @@ BEGIN
   END IF;
 END
 $$
+
+-- function: settle_batch
+-- settle, for the worker's batches: a row that somebody else keeps locked (an open transaction that cancels it) must not
+-- stop the others, nor the claim in the same message. busy: not settled yet, to be sent again; else the lease was lost.
+CREATE OR REPLACE FUNCTION pgqueue.settle_batch(
+  ids bigint[], fences integer[], moments text[], seconds double precision[], notes text[])
+RETURNS TABLE (id bigint, busy boolean) LANGUAGE plpgsql VOLATILE ROWS 1
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET lock_timeout = '100ms'
+AS $$
+DECLARE
+  free bigint[];
+  held bigint[];
+BEGIN
+  BEGIN
+    RETURN QUERY SELECT s, false FROM pgqueue.settle(ids, fences, moments, seconds, notes) s;
+    RETURN;
+  EXCEPTION WHEN lock_not_available THEN
+    NULL;  -- nothing of the batch was changed
+  END;
+  free := ARRAY(SELECT j.id FROM pgqueue.jobs j WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE SKIP LOCKED);
+  held := ARRAY(SELECT j.id FROM unnest(ids, fences) AS t (id, fence)
+                JOIN pgqueue.jobs j ON j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
+                WHERE j.id = ANY (ids) AND NOT t.id = ANY (free));
+  RETURN QUERY SELECT h, true FROM unnest(held) h;
+  RETURN QUERY
+  SELECT s, false FROM (
+    SELECT array_agg(t.id) AS ids, array_agg(t.fence) AS fences, array_agg(t.moment) AS moments,
+           array_agg(t.sec) AS seconds, array_agg(t.note) AS notes
+    FROM unnest(ids, fences, moments, seconds, notes) AS t (id, fence, moment, sec, note) WHERE NOT t.id = ANY (held)) r,
+    LATERAL pgqueue.settle(r.ids, r.fences, r.moments, r.seconds, r.notes) s WHERE r.ids IS NOT NULL;
+END
+$$
+
+-- name: settle_batch
+SELECT b.id, b.busy FROM pgqueue.settle_batch(%(ids)s, %(claims)s, %(moments)s, %(seconds)s, %(notes)s) b
 
 -- name: settle
 SELECT pgqueue.settle(%(ids)s, %(claims)s, %(moments)s, %(seconds)s, %(notes)s) AS lost

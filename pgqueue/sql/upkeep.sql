@@ -14,10 +14,17 @@ WHERE NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = q AND m.lane = 0)
 UPDATE pgqueue.jobs j SET hold = NULL, refusals = 0, run_at = (SELECT pgqueue.clock())
 WHERE j.hold = ANY (%(holds)s)
 
+-- name: unpark_known
+-- Workers of an older version may park jobs whose kind a newer one knows: as long as that one lives, they go on.
+UPDATE pgqueue.jobs j SET hold = NULL, refusals = 0, run_at = (SELECT pgqueue.clock())
+WHERE j.hold = ANY (ARRAY(SELECT DISTINCT 'kind:' || k FROM pgqueue.workers w, unnest(w.kinds) AS k
+                          WHERE w.heartbeat_at > (SELECT pgqueue.clock()) - %(age)s))
+
 -- name: beat
 -- The worker's own row, for people and dashboards; liveness of a job is its lease, never this row.
+-- SKIP LOCKED: whoever has the row locked must not keep the process from renewing its leases.
 UPDATE pgqueue.workers SET heartbeat_at = (SELECT pgqueue.clock()), running = %(running)s, draining = %(draining)s
-WHERE id = %(worker)s
+WHERE id = (SELECT w.id FROM pgqueue.workers w WHERE w.id = %(worker)s FOR NO KEY UPDATE SKIP LOCKED)
 
 -- name: deregister
 DELETE FROM pgqueue.workers WHERE id = %(worker)s

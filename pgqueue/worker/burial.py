@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pgqueue.worker.runner import Kind
 
 
+_MOST_TRIES = 3  # calls of an `on_dead` that fails with what looks like a broken link
+
+
 class Burial:
     """Settles one job in a transaction of its own, with what belongs to its end."""
 
@@ -39,6 +42,7 @@ class Burial:
         self._lifecycle = lifecycle
         self._queue = Queue(app.settings, wake="off")
         self._async_queue = AsyncQueue(app.settings, wake="off")
+        self._tries: dict[int, int] = {}  # how often the hook of a job was called
 
     def concerns(self, settlement: Settlement, kind: Kind | None) -> bool:
         """Tell whether this burial has anything to do beyond the row."""
@@ -52,15 +56,20 @@ class Burial:
         An `on_dead` that raises must not keep the job alive for ever: the job is buried without it, and that is logged.
         """
         try:
-            return await self._bury(claimed, settlement, kind, with_hook=True)
+            done = await self._bury(claimed, settlement, kind, with_hook=True)
         except BaseException as error:
             task = asyncio.current_task()
-            if (isinstance(error, asyncio.CancelledError) and task and task.cancelling()) or is_transient(error):
-                raise  # the process is ending, or the database was away: the hook is not to blame
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise  # the process is ending
+            if is_transient(error) and self._tries.get(claimed.id, 0) < _MOST_TRIES:
+                raise  # our database was away, or something that the hook needs: not for ever
+            self._tries.pop(claimed.id, None)
             structlog.get_logger("pgqueue").error(
                 "job.on_dead_failed", jobClass=claimed.kind, jobId=str(claimed.id), error=describe(error).error
             )
             return await self._bury(claimed, settlement, kind, with_hook=False)
+        self._tries.pop(claimed.id, None)
+        return done
 
     async def follow(self, claimed: Claimed, settlement: Settlement, job: Job) -> bool:
         """Complete the job and enqueue the one that follows, in one commit."""
@@ -96,10 +105,13 @@ class Burial:
 
     async def _hook(self, job: Job, session: AsyncSession, death: Death, kind: Kind | None) -> None:
         """Call an asynchronous `on_dead`; it has as long as a run of its job (a thread cannot be ended)."""
+        self._tries[death.job_id] = self._tries.get(death.job_id, 0) + 1
         try:
-            async with asyncio.timeout(kind.timeout if kind else None):
+            async with asyncio.timeout(kind.timeout if kind else None) as limit:
                 await job.on_dead(self.handle, session, death)  # type: ignore[attr-defined]  # it has one
         except TimeoutError as error:
+            if not limit.expired():
+                raise  # it is the hook's own
             raise JobTimeout(f"on_dead of {death.kind} ran longer than the timeout of its job") from error
 
     def _bury_sync(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool | BaseException:
@@ -113,7 +125,9 @@ class Burial:
         with self._engines.session() as session:
             if run(session, self._lifecycle.settle([settlement])):
                 return False
-            job.on_dead(self.handle, session, _death(claimed, settlement))  # type: ignore[attr-defined]  # it has one
+            self._tries[claimed.id] = self._tries.get(claimed.id, 0) + 1
+            made = job.on_dead(self.handle, session, _death(claimed, settlement))  # type: ignore[attr-defined]  # it has one
+            _refuse_awaitable(made)
             self._tell(session, claimed, settlement, kind)
             session.commit()
         return True
@@ -127,6 +141,14 @@ class Burial:
         if kind is not None and issubclass(kind.cls, JobFailed):
             return ()
         return self._app.on_job_failed
+
+
+def _refuse_awaitable(made: object) -> None:
+    """Refuse an `async def` behind a plain decorator: it looked like a `def`, and its Session would not fit it."""
+    if inspect.isawaitable(made):
+        if inspect.iscoroutine(made):
+            made.close()
+        raise TypeError("on_dead returned an awaitable; let its decorator be an `async def`, too")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -146,7 +168,6 @@ def _decoded(claimed: Claimed, kind: Kind) -> Job | None:
 
 
 def _context(claimed: Claimed) -> Context:
-
     correlation = UUID(claimed.correlation_id)
     return Context(claimed.organization_id, claimed.user_id, correlation)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,11 +11,13 @@ from uuid import UUID
 import structlog
 
 from pgqueue.context import Context
-from pgqueue.db import run, run_async
-from pgqueue.errors import LeaseLost, PgqueueError
+from pgqueue.db import is_connection_lost, run, run_async
+from pgqueue.errors import DatabaseUnavailable, LeaseLost, PgqueueError
+from pgqueue.failure import describe
 from pgqueue.outcome import complete
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -171,14 +174,15 @@ class JobTransaction:
 
     def __enter__(self) -> Session:
         """Begin."""
-        self._session = self._ctx._engines.session()  # noqa: SLF001 - its other half
+        with _reaching():
+            self._session = self._ctx._engines.session()  # noqa: SLF001 - its other half
         return self._session  # type: ignore[no-any-return]  # Session or AsyncSession, by the way it is entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Complete the job and commit, or roll back."""
-        with self._session as session:
+        with _reaching(), self._session as session:  # closing rolls back, which a broken link refuses, too
             if error is None:
                 session.flush()
                 self._check(run(session, self._settle))
@@ -187,20 +191,37 @@ class JobTransaction:
 
     async def __aenter__(self) -> AsyncSession:
         """Begin."""
-        self._session = await self._ctx._engines.async_session()  # noqa: SLF001 - its other half
+        with _reaching():
+            self._session = await self._ctx._engines.async_session()  # noqa: SLF001 - its other half
         return self._session  # type: ignore[no-any-return]  # Session or AsyncSession, by the way it is entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Complete the job and commit, or roll back."""
-        async with self._session as session:
-            if error is None:
-                await session.flush()
-                self._check(await run_async(session, self._settle))
-                await session.commit()
-                self._ctx.completed = True
+        with _reaching():
+            async with self._session as session:
+                if error is None:
+                    await session.flush()
+                    self._check(await run_async(session, self._settle))
+                    await session.commit()
+                    self._ctx.completed = True
 
     def _check(self, lost: list[int]) -> None:
         if lost:
             raise LeaseLost(f"job {self._ctx.job_id} was given to another worker; its transaction was rolled back")
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Tell a database that is away apart from errors of the job: only here it is known whose database it was."""
+    try:
+        yield
+    except Exception as error:
+        cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps what psycopg raises
+        if getattr(error, "connection_invalidated", False) or is_connection_lost(cause):
+            raise DatabaseUnavailable(
+                f"the queue's database was away in ctx.transaction() ({describe(cause).error.strip()}); "
+                "nothing was spent, the job runs again"
+            ) from error
+        raise

@@ -85,7 +85,7 @@ class Crew:
             kind = self.runner.kinds.get(claimed.kind)
             settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
         if settlement is None:
-            self.pump.held.pop(claimed.id, None)
+            self.pump.release(claimed.id, claimed.claims)
         elif follower is not None or self.burial.concerns(settlement, self.runner.kinds.get(claimed.kind)):
             await self._end(claimed, settlement, follower)
         else:
@@ -110,7 +110,7 @@ class Crew:
                     settled = False
                     break
                 await asyncio.sleep(1.0)
-        self.pump.held.pop(claimed.id, None)
+        self.pump.release(claimed.id, claimed.claims)
         if not settled:
             self.telemetry.lease_lost(claimed)
 

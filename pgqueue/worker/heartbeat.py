@@ -35,20 +35,22 @@ class Heartbeat:
         *,
         held: Callable[[], list[Claimed]],
         on_cancel: Callable[[list[int]], object],
-        on_danger: Callable[[], object],
+        on_lost: Callable[[list[tuple[int, int]]], object],
     ) -> None:
-        """``held`` is called from this thread; so are ``on_cancel`` and ``on_danger``."""
+        """``held`` is called from this thread; so are ``on_cancel`` and ``on_lost`` (id and claims of lost leases)."""
         self._worker = worker
         self._url = url
         self._settings = settings
         self._lifecycle, self._upkeep = queries
         self._held = held
         self._on_cancel = on_cancel
-        self._on_danger = on_danger
+        self._on_lost = on_lost
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="pgqueue heartbeat", daemon=True)
         self._conn: psycopg.Connection[Any] | None = None
         self.draining = False
+        self.last = time.monotonic()
+        """When all leases were renewed last. The event loop judges by it: a stuck thread could not tell."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -60,19 +62,15 @@ class Heartbeat:
         self._thread.join(timeout=5)
 
     def _work(self) -> None:
-        every = self._settings.heartbeat.total_seconds()
-        danger = self._settings.lease.total_seconds() * 2 / 3
-        last, in_danger = time.monotonic(), False
-        while not self._stop.wait(every if not in_danger else min(every, 1.0)):
+        every = pause = self._settings.heartbeat.total_seconds()
+        while not self._stop.wait(pause):
             try:
                 self.beat()
-                last, in_danger = time.monotonic(), False
+                pause = every
             except (psycopg.Error, PgqueueError, OSError) as error:
                 self._drop()
                 structlog.get_logger("pgqueue").warning("heartbeat.failed", error=f"{type(error).__name__}: {error}")
-                if time.monotonic() - last > danger - every and not in_danger:
-                    in_danger = True
-                    self._on_danger()
+                pause = min(every, 1.0)
         self._drop()
 
     def beat(self) -> None:
@@ -81,14 +79,23 @@ class Heartbeat:
             self._conn = connect(self._url, name="pgqueue heartbeat")
             if self._settings.pooler:
                 self._conn.prepare_threshold = None
+        began = time.monotonic()
         held = self._held()
-        run(self._conn, self._upkeep.beat(self._worker, running=len(held), draining=self.draining))
         if held:
-            fences = [(job.id, job.claims) for job in held]
-            renewed = run(self._conn, self._lifecycle.heartbeat(self._worker, fences, self._settings.lease))
-            cancelled = [job_id for job_id, cancel in renewed if cancel]
-            if cancelled:
-                self._on_cancel(cancelled)
+            self._renew(self._conn, [(job.id, job.claims) for job in held])
+        self.last = began
+        run(self._conn, self._upkeep.beat(self._worker, running=len(held), draining=self.draining))
+
+    def _renew(self, conn: psycopg.Connection[Any], fences: list[tuple[int, int]]) -> None:
+        answers = run(conn, self._lifecycle.heartbeat(self._worker, fences, self._settings.lease))
+        renewed = dict(answers)
+        if cancelled := [job_id for job_id, cancel in renewed.items() if cancel]:
+            self._on_cancel(cancelled)
+        missing = [fence for fence in fences if fence[0] not in renewed]
+        if missing:  # settled in this moment, locked by somebody, or lost while this process was frozen
+            alive = {(job_id, claims) for job_id, claims, _ in run(conn, self._upkeep.lost_leases(missing))}
+            if lost := [fence for fence in missing if fence not in alive]:
+                self._on_lost(lost)
 
     def _drop(self) -> None:
         if self._conn is not None:

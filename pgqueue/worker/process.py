@@ -71,6 +71,7 @@ class Worker:
         self.burial = Burial(app, self.engines, self.lifecycle)
         self.links = [Link(url, settings, name) for name in ("pump", "relay", "upkeep")]
         self.pump = Pump(self.id, self.links[0], self.lifecycle, self.slots, settings=settings, telemetry=telemetry)
+        self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
         self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
@@ -98,6 +99,9 @@ class Worker:
         self._watched = time.monotonic()
         self._next_poll = 0.0
 
+    heartbeat: Heartbeat | None = None
+    _in_danger = False
+
     # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> int:
@@ -109,7 +113,7 @@ class Worker:
                 return DRAINED
             self.runner.handle = self.burial.handle = await open_handle(self.app.handle, stack)
             await self._register()
-            heartbeat = self._heartbeat()
+            self.heartbeat = heartbeat = self._heartbeat()
             heartbeat.start()
             listening = asyncio.create_task(self.wakeups.run())
             loops = [
@@ -166,8 +170,8 @@ class Worker:
             self.settings,
             (self.lifecycle, self.upkeep),
             held=lambda: list(self.pump.held.copy().values()),
-            on_cancel=lambda ids: loop.call_soon_threadsafe(self._cancel, ids),
-            on_danger=lambda: loop.call_soon_threadsafe(self._lease_in_danger),
+            on_cancel=lambda ids: [loop.call_soon_threadsafe(self._end_run, job, "cancel") for job in ids],
+            on_lost=lambda lost: [loop.call_soon_threadsafe(self._end_run, job, "lease", n) for job, n in lost],
         )
 
     async def _drain(self) -> None:
@@ -213,8 +217,10 @@ class Worker:
         """Whatever is still held goes back: claimed in the last message, or run by a job that does not end."""
         self._return_unstarted()
         self.pump.give_back_held()
-        while self.pump.pending:
-            await self.pump.tick()
+        with contextlib.suppress(TimeoutError):  # a row that somebody keeps locked must not keep the process
+            async with asyncio.timeout(_PATIENCE):
+                while self.pump.pending:
+                    await self.pump.tick()
 
     # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,11 +244,18 @@ class Worker:
         for running in list(self.runner.running.values()):
             running.stop("shutdown")
 
-    def _cancel(self, ids: list[int]) -> None:
-        for job_id in ids:
-            running = self.runner.running.get(job_id)
-            if running is not None:
-                running.stop("cancel")
+    def _end_run(self, job_id: int, why: str, claims: int | None = None) -> None:
+        """End what runs of a job: somebody cancelled it, or its lease is lost (``claims``: only that claim of it)."""
+        running = self.runner.running.get(job_id)
+        if running is not None and claims in (None, running.claimed.claims):
+            running.stop(why)
+
+    def _guard_leases(self, now: float) -> None:
+        """Judge by elapsed time, and not in the heartbeat's thread: it may be stuck, or the process was frozen."""
+        late = self.heartbeat is not None and now - self.heartbeat.last > self.settings.lease.total_seconds() * 2 / 3
+        if late and not self._in_danger:
+            self._lease_in_danger()
+        self._in_danger = late
 
     def _lease_in_danger(self) -> None:
         """No heartbeat for too long: stop before another worker begins."""
@@ -256,6 +269,7 @@ class Worker:
 
     async def _watch(self) -> float:
         now = time.monotonic()
+        self._guard_leases(now)
         for running in list(self.runner.running.values()):
             if now > running.deadline:
                 running.stop("timeout")

@@ -13,7 +13,7 @@ from pgqueue.outcome import give_back
 from pgqueue.worker.link import PATIENCE, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from pgqueue.db import Query
@@ -37,6 +37,8 @@ class Pump:
         """Nothing is held yet."""
         self.held: dict[int, Claimed] = {}
         """Every job this process has a lease on: what the heartbeat renews."""
+        self.on_again: Callable[[int], None] = _nobody
+        """Hears of a job that was claimed while an earlier claim of it is still held here."""
         self.claiming = True
         self.settled = 0
         self._worker = worker
@@ -74,30 +76,47 @@ class Pump:
             return self._settings.poll.total_seconds()
         try:
             async with asyncio.timeout(PATIENCE):
-                claimed, lost = await self._exchange(batch, room)
-        except (psycopg.Error, TimeoutError) as error:
-            self._outcomes[:0] = batch
+                claimed, unsettled = await self._exchange(batch, room)
+        except BaseException as error:
+            self._outcomes[:0] = batch  # whatever happened, these are not settled
             if is_connection_lost(error) or not isinstance(error, psycopg.DataError):
                 raise
             await self._settle_singly()
             return 0
-        for settlement in batch:
-            job = self.held.pop(settlement.id, None)
-            if job is not None and settlement.id in lost:
-                self._telemetry.lease_lost(job)
-        self.settled += len(batch)
-        self.held.update((job.id, job) for job in claimed)
+        self._forget(batch, unsettled)
+        for job in claimed:
+            if job.id in self.held:
+                self.on_again(job.id)  # its lease was lost and it came back: the run before must not go on beside it
+            self.held[job.id] = job
         if room:
             self._slots.put(claimed, room)
         return 0 if self._outcomes or claimed else 0.001
 
-    async def _exchange(self, batch: list[Settlement], room: Mapping[str, int]) -> tuple[list[Claimed], set[int]]:
+    def release(self, job_id: int, claims: int) -> Claimed | None:
+        """Stop renewing the lease of this claim (a newer claim of the same job goes on)."""
+        held = self.held.get(job_id)
+        return self.held.pop(job_id) if held is not None and held.claims == claims else None
+
+    def _forget(self, batch: list[Settlement], unsettled: dict[int, bool]) -> None:
+        """Let go what was settled or lost; what somebody has locked is sent again."""
+        for settlement in batch:
+            if unsettled.get(settlement.id):
+                self._outcomes.append(settlement)
+                continue
+            job = self.release(settlement.id, settlement.claims)
+            if job is not None and settlement.id in unsettled:
+                self._telemetry.lease_lost(job)
+            self.settled += 1
+
+    async def _exchange(
+        self, batch: list[Settlement], room: Mapping[str, int]
+    ) -> tuple[list[Claimed], dict[int, bool]]:
         conn = await self._link.open()
-        settle = self._lifecycle.settle(batch) if batch else None
+        settle = self._lifecycle.settle_batch(batch) if batch else None
         claim = self._lifecycle.claim(self._worker, room, self._settings.lease) if room else None
         if settle is None or claim is None:
             lost = await _send(conn, settle) if settle else []
-            return (await _send(conn, claim) if claim else []), set(lost)
+            return (await _send(conn, claim) if claim else []), dict(lost)
         async with conn.pipeline():  # one message, one transaction, one commit
             first, second = (
                 conn.cursor(row_factory=tuple_row, binary=True),
@@ -107,7 +126,7 @@ class Pump:
             await second.execute(claim.sql, claim.params)
             lost_rows = await first.fetchall()
             rows = await second.fetchall()
-        return claim.read(rows), set(settle.read(lost_rows))
+        return claim.read(rows), dict(settle.read(lost_rows))
 
     async def _settle_singly(self) -> None:
         """PostgreSQL refused a value in the batch. Each outcome alone; the refused one with a text that is safe."""
@@ -118,7 +137,11 @@ class Pump:
             except psycopg.DataError:
                 await self._link.run(self._lifecycle.settle([outcome._replace(note=_UNSTORABLE)]))
             self._outcomes.remove(outcome)
-            self.held.pop(outcome.id, None)
+            self.release(outcome.id, outcome.claims)
+
+
+def _nobody(_job_id: int) -> None:
+    """Nobody is told."""
 
 
 async def _send(conn: psycopg.AsyncConnection[Any], query: Query[Any]) -> Any:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pgqueue import outcome as fate
 from pgqueue.context import ambient
-from pgqueue.errors import JobTimeout, LeaseLost
+from pgqueue.errors import DatabaseUnavailable, JobTimeout, LeaseLost
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
 from pgqueue.worker.context import JobContext
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pgqueue.worker.engines import Engines
 
 _BREAKER_PAUSE = 15.0  # seconds; an open circuit is nobody's fault, so the job only waits
+_DATABASE_PAUSE = 5.0  # seconds; the same for the queue's own database
 
 
 class Kind:
@@ -131,6 +132,7 @@ class Runner:
         if settlement is not None:
             self._telemetry.settled(claimed, settlement, ran)
         if ctx.completed:
+            _warn_of_ignored(ctx, result)
             return None, None
         return settlement, result.job if isinstance(result, fate.Continue) else None
 
@@ -146,7 +148,9 @@ class Runner:
             if kind.is_async:
                 return await job.run(self.handle, ctx)  # type: ignore[attr-defined, no-any-return]  # each class has its own
             call = partial(copy_context().run, _in_thread, job.run, self.handle, ctx)  # type: ignore[attr-defined]  # each class has its own
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            said = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            # an `async def` behind a plain decorator looks like a `def`: what it made has to run, too
+            return await said if inspect.isawaitable(said) else said  # type: ignore[no-any-return]  # decide looks at it
         except asyncio.CancelledError:
             if running.stopped is not None:
                 return _Stopped(running.stopped, kind.timeout)
@@ -159,7 +163,8 @@ class Runner:
             if running.stopped is not None:
                 task.uncancel()
             ambient.reset(token)
-            del self.running[ctx.job_id]
+            if self.running.get(ctx.job_id) is running:  # else the job was claimed again, and runs again
+                del self.running[ctx.job_id]
 
     def _decide(self, claimed: Claimed, kind: Kind, ctx: JobContext, result: Any, ran: float) -> Settlement | None:
         if ctx.completed:
@@ -179,6 +184,8 @@ class Runner:
                     result = JobTimeout(f"the job ran longer than its timeout of {result.timeout:g} s")
         if isinstance(result, pybreaker.CircuitBreakerError):
             result = fate.Snooze(f"{_BREAKER_PAUSE}s", f"circuit open: {describe(result).error}")
+        if isinstance(result, DatabaseUnavailable):
+            result = fate.Snooze(f"{_DATABASE_PAUSE}s", describe(result).error)
         try:
             return fate.decide(claimed, kind.policy, result, ran=ran, scale=self._scale)
         except Exception as error:  # noqa: BLE001 - an outcome that says nonsense (a delay without unit) is a failed attempt
@@ -195,6 +202,19 @@ def _in_thread(run: Callable[[object, JobContext], Any], handle: object, ctx: Jo
         return run(handle, ctx)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is a failed attempt, SystemExit too
         return error
+
+
+def _warn_of_ignored(ctx: JobContext, result: object) -> None:
+    """Say loudly what came too late: the commit of `ctx.transaction` was the job's outcome."""
+    if result is None or isinstance(result, (fate.Done, _Stopped)):
+        return
+    ctx.log.error(
+        "job.outcome_ignored",
+        outcome=type(result).__name__,
+        error=describe(result).error if isinstance(result, BaseException) else "",
+        hint="the job had already completed in ctx.transaction(); return None after it, and enqueue what follows "
+        "inside the block with queue.enqueue(session, …)",
+    )
 
 
 class _Stopped(BaseException):

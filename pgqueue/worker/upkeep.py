@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _PAGES = 20
+_NET = 60.0  # seconds between searches from position 0
 _DAYS_AHEAD = 9
 
 
@@ -37,19 +38,41 @@ class Rescue:
         self._telemetry = telemetry
         self._read_to: dict[tuple[str, int], int] = {}
         self._seen: set[tuple[int, int]] = set()
+        self._again = time.monotonic() + _NET
 
     def forget(self) -> None:
-        """Start again from position 0: another process had the role."""
-        self._read_to.clear()
-        self._seen.clear()
+        """Start again from position 0: another process had the role, or a statement failed."""
+        self._read_to = {}
+        self._seen = set()
 
     async def tick(self) -> int:
         """Look once; returns how many jobs were rescued."""
+        now = time.monotonic()
+        if now >= self._again:  # the net: a row that V had to pass (pinned) may be claimed below what was read
+            self._read_to, self._again = {}, now + _NET
+        try:
+            fences = sorted(self._seen | await self._search())
+            self._seen = set()
+            rescued = 0
+            for start in range(0, len(fences), _PAGE):
+                alive = await self._link.run(self._queries.lost_leases(fences[start : start + _PAGE]))
+                self._seen.update((job_id, claims) for job_id, claims, _ in alive)
+                lost = [(job_id, claims) for job_id, claims, over in alive if over]
+                if lost:
+                    rescued += await self._rescue(lost)
+        except BaseException:
+            self.forget()  # what was seen and not followed would never be looked at again
+            raise
+        return rescued
+
+    async def _search(self) -> set[tuple[int, int]]:
+        """Read the positions that V has passed since; bounded, the rest follows with the next tick."""
+        found: set[tuple[int, int]] = set()
         for mark in await self._link.run(self._queries.marks()):
             low, size = self._read_to.get((mark.queue, mark.lane), 0), _PAGE
             for _ in range(_PAGES):
                 page = await self._link.run(self._queries.running_between(mark, low, size))
-                self._seen.update((job_id, claims) for job_id, claims, _ in page)
+                found.update((job_id, claims) for job_id, claims, _ in page)
                 if len(page) < size:
                     low = mark.v
                     break
@@ -57,16 +80,7 @@ class Rescue:
                 size = size * 2 if page[-1][2] == low else size
                 low = page[-1][2]
             self._read_to[mark.queue, mark.lane] = low
-        rescued = 0
-        fences = sorted(self._seen)
-        self._seen.clear()
-        for start in range(0, len(fences), _PAGE):
-            alive = await self._link.run(self._queries.lost_leases(fences[start : start + _PAGE]))
-            self._seen.update((job_id, claims) for job_id, claims, _ in alive)
-            lost = [(job_id, claims) for job_id, claims, over in alive if over]
-            if lost:
-                rescued += await self._rescue(lost)
-        return rescued
+        return found
 
     async def _rescue(self, lost: list[tuple[int, int]]) -> int:
         query = self._queries.rescue(
@@ -107,6 +121,7 @@ class Keeper:
         await self._rescue.tick()
         for name, every, work in (
             ("sample", 5.0, self._sample),
+            ("unpark", 10.0, self._unpark),
             ("prune", 30.0, self._prune),
             ("sweep", 60.0, self._sweep),
             ("days", 600.0, self._days),
@@ -130,6 +145,10 @@ class Keeper:
         pins = await self._link.run(self._queries.count_pins())
         self._telemetry.sampled(dead, pins[0])
         await self._link.run(self._queries.notification_usage())
+
+    async def _unpark(self) -> None:
+        """Free what workers of an older version parked, as long as a worker lives that knows it."""
+        await self._link.run(self._queries.unpark_known(timedelta(seconds=self._lease)))
 
     async def _prune(self) -> None:
         pruned: list[int] = [0] * _PAGE

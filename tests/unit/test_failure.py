@@ -95,3 +95,11 @@ def test_a_huge_text_is_cut_with_a_mark() -> None:
 
 def test_causes_are_shown() -> None:
     assert "the first" in describe(chained(3)).trace
+
+
+def test_a_type_with_a_strange_name_is_storable() -> None:
+    strange = type("Strange", (Exception,), {})
+    strange.__qualname__ = "a\x00b" + "c" * 300
+    name = describe(strange("boom")).type
+    assert name.startswith("a\\x00bccc")
+    assert name.endswith("c…")

@@ -210,3 +210,19 @@ def test_an_app_is_loaded_from_its_path_or_made_by_a_factory() -> None:
     }.items():
         with pytest.raises(ConfigurationError, match=words):
             load_app(path)
+
+
+@pytest.mark.parametrize("name", ["run", "on_dead"])
+def test_a_method_with_a_yield_would_do_nothing_and_is_refused(name: str) -> None:
+    def generator(self: Job, *_: object) -> Any:
+        yield
+
+    async def async_generator(self: Job, *_: object) -> Any:
+        yield
+
+    async def run(self: Job, app: object, ctx: JobContext) -> None:
+        """Nothing."""
+
+    for method in (generator, async_generator):
+        with pytest.raises(TypeError, match=f"Lazy.{name} has a `yield`.*take the `yield` out"):
+            METACLASS("Lazy", (Job,), {"run": run, "__module__": __name__, name: method})

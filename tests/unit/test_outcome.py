@@ -29,7 +29,6 @@ class Next(Job):
         (None, "complete", 7200, None),
         (Done(), "complete", 7200, None),
         (Continue(Next()), "complete", 7200, None),
-        ("what some jobs return", "complete", 7200, None),
         (Snooze("90s", "busy"), "snooze", 90, None),
         (Snooze(timedelta(0)), "snooze", 0.001, None),
         (Discard("not wanted"), "discard", WEEK, "not wanted"),
@@ -97,8 +96,24 @@ def test_a_snooze_within_max_age_is_granted_and_beyond_it_buries() -> None:
     assert "still busy" in json.loads(late.note or "")["error"]
 
 
-def test_a_job_without_max_age_may_be_snoozed_for_ever() -> None:
-    assert decide(claimed(expires_in=None), POLICY, Snooze("3650d")).moment == "snooze"
+def test_a_row_without_deadline_has_the_max_age_of_its_kind() -> None:
+    job = claimed(expires_in=None, waited=86_400.0)
+    assert decide(job, POLICY, Snooze("5d"), ran=60).moment == "snooze"
+    assert decide(job, POLICY, Snooze("6d"), ran=60).reason == "expired"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{"some": "dict"}, "text", False, 0, Done, Next(), (_ for _ in ())],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_outcome_is_a_failed_attempt_that_lists_what_is_allowed(result: object) -> None:
+    settlement = decide(claimed(), POLICY, result)
+    assert settlement.moment == "retry"
+    assert settlement.failure is not None
+    assert settlement.failure.type == "WrongResult"
+    assert "Done, RetryIn, Snooze, Discard, Cancel, Dead, Continue" in settlement.failure.error
+    assert "some" not in settlement.failure.error.split(";", maxsplit=1)[0]
 
 
 def test_time_scale_divides_waits() -> None:

@@ -66,7 +66,7 @@ BOTH = pytest.mark.parametrize("kind", [Say, SayInThread])
     [
         (None, "completed"),
         (Done(), "completed"),
-        ({"some": "dict"}, "completed"),
+        ({"some": "dict"}, "waiting"),
         (Discard("not wanted"), "discarded"),
         (Cancel("the user said so"), "cancelled"),
         (Dead("no use"), "dead"),
