@@ -171,8 +171,8 @@ async def test_a_requeued_job_does_not_snooze_for_ever(hall: Hall) -> None:
 
 
 async def test_a_job_from_sql_without_max_age_has_a_week(hall: Hall) -> None:
-    hall.serve(Late)
-    hall.conn.execute("SELECT pgqueue.enqueue('Late', '{}', 'acme', 'ann')")
+    hall.serve(MuchLater)
+    hall.conn.execute("SELECT pgqueue.enqueue('MuchLater', '{}', 'acme', 'ann')")
     await hall.work_off()
     assert hall.states() == ["dead"]
 
@@ -182,7 +182,7 @@ class Impatient(Job, max_age="1d"):
         return Snooze("2d")
 
 
-class Late(Job):
+class MuchLater(Job):
     async def run(self, app: Any, ctx: JobContext) -> Any:
         return Snooze("8d")
 
