@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.schema import SchemaItem
 
 BRANCH = "pgqueue"
-VERSION = 1
+VERSION = 2
 """The schema that this version of the package is made for; the newest revision stamps it."""
 
 

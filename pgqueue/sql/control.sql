@@ -49,10 +49,10 @@ WITH risen AS (
   DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
 )
 INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
-  correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, concurrency_key, args, errors)
+  correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, limits, cost, args, errors)
 SELECT r.id, r.enqueued_at, (SELECT pgqueue.clock()), (SELECT pgqueue.clock()) + interval '7 days', r.claims,
   r.max_attempts, r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id,
-  r.user_id, r.unique_hash, r.concurrency_key, r.args,
+  r.user_id, r.unique_hash, r.limits, r.cost, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
 FROM risen r ORDER BY r.id RETURNING id
 

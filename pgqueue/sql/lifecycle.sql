@@ -115,12 +115,12 @@ BEGIN
   ), inserted AS (
     INSERT INTO pgqueue.jobs (id, enqueued_at, expires_at, run_at, position, max_attempts, payload_version, lane,
                               correlation_id, trace_id, queue, kind, organization_id, user_id,
-                              unique_hash, concurrency_key, args)
+                              unique_hash, limits, cost, args)
     -- Whoever enqueues without a max_age (SQL, triggers) gets a week: snoozing has an end for every job.
     SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
            CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
-           p.unique_hash, p.concurrency_key, p.args
+           p.unique_hash, p.limits, p.cost, p.args
     FROM placed p LEFT JOIN heads h ON h.queue = p.queue AND h.lane = p.priority
     RETURNING id, queue, lane, position
   ), advanced AS MATERIALIZED (
@@ -141,11 +141,11 @@ AS $$
     DELETE FROM pgqueue.outbox o WHERE o.lane = relay_bury.from_lane AND o.id = relay_bury.job RETURNING o.*)
   INSERT INTO pgqueue.dead_jobs (id, reason, error, error_type, fingerprint, queue, kind, payload_version,
     organization_id, user_id, correlation_id, trace_id, args, attempt, max_attempts, crashes, claims, lane,
-    enqueued_at, run_at, unique_hash, concurrency_key)
+    enqueued_at, run_at, unique_hash, limits, cost)
   SELECT t.id, 'unmovable', relay_bury.why, 'relay', md5('relay ' || t.kind), t.queue, t.kind, t.payload_version,
     t.organization_id, t.user_id, t.correlation_id, t.trace_id, t.args, 0, t.max_attempts, 0, 0, t.priority,
     -- a time that no job may have is not kept either: nobody could read it
-    t.enqueued_at, least(coalesce(t.run_at, t.enqueued_at + t.delay), '9999-01-01 00:00Z'), t.unique_hash, t.concurrency_key
+    t.enqueued_at, least(coalesce(t.run_at, t.enqueued_at + t.delay), '9999-01-01 00:00Z'), t.unique_hash, t.limits, t.cost
   FROM taken t
 $$
 
@@ -626,11 +626,11 @@ AS $$
   ), dead AS (
     INSERT INTO pgqueue.dead_jobs (id, died_at, reason, error, error_type, fingerprint, queue, kind, payload_version,
       organization_id, user_id, correlation_id, trace_id, args, errors, attempt, max_attempts, crashes, claims, lane,
-      enqueued_at, run_at, started_at, worker_id, unique_hash, concurrency_key, requeued_at, requeued_by)
+      enqueued_at, run_at, started_at, worker_id, unique_hash, limits, cost, requeued_at, requeued_by)
     SELECT g.id, g.now, g.why ->> 'reason', g.why ->> 'error', g.why ->> 'type', g.why ->> 'fingerprint',
       g.queue, g.kind, g.payload_version, g.organization_id, g.user_id, g.correlation_id, g.trace_id, g.args,
       pgqueue.with_error(g.errors, g.note, g.attempt, g.now), g.attempt, g.max_attempts, g.crashes, g.claims, g.lane,
-      g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.unique_hash, g.concurrency_key,
+      g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.unique_hash, g.limits, g.cost,
       (last.entry ->> 'at')::timestamptz, last.entry ->> 'requeued_by'
     FROM gone g LEFT JOIN LATERAL (
       SELECT e.entry FROM jsonb_array_elements(g.errors) WITH ORDINALITY AS e (entry, n)

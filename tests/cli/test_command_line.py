@@ -52,8 +52,8 @@ def test_every_command_explains_itself(bare_cli: Cli, command: str) -> None:
 
 def test_migrate_check_tells_by_its_exit_code(bare_cli: Cli, empty_database_url: str) -> None:
     ran = bare_cli("migrate", "--check", url=empty_database_url)
-    assert (ran.code, ran.out) == (1, "missing: pgqueue_0001; run `pgqueue migrate`\n")
-    assert bare_cli("migrate", url=empty_database_url).out == "applied: pgqueue_0001\n"
+    assert (ran.code, ran.out) == (1, "missing: pgqueue_0001, pgqueue_0002; run `pgqueue migrate`\n")
+    assert bare_cli("migrate", url=empty_database_url).out == "applied: pgqueue_0001, pgqueue_0002\n"
     ran = bare_cli("migrate", "--check", url=empty_database_url)
     assert (ran.code, ran.out) == (0, "up to date\n")
     assert bare_cli("jobs", url=empty_database_url).out == "no jobs\n"

@@ -35,5 +35,5 @@ def test_up_check_down_up(empty_database_url: str) -> None:
     alembic(empty_database_url, "upgrade", "heads")
     assert {line.split()[0] for line in alembic(empty_database_url, "current").splitlines()} == {
         "domain_0001",
-        "pgqueue_0001",
+        "pgqueue_0002",
     }

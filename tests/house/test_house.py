@@ -29,7 +29,7 @@ TAKES_SQL = {"execute", "executemany", "exec_driver_sql", "copy", "stream", "tex
 COMPOSED_SQL: dict[str, str] = {
     "pgqueue/bench/measures.py:_buffers": "EXPLAIN before a block of the chapters",
     "pgqueue/migrations/env.py:<module>": "the schema's name, checked against a pattern by Settings",
-    "pgqueue/schema.py:metadata": "the schema's name, in a default that only migrations and tests send",
+    "pgqueue/schema/__init__.py:metadata": "the schema's name, in a default that only migrations and tests send",
 }
 
 

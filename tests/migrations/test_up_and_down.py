@@ -48,7 +48,7 @@ def left_of(url: str, schema: str = "pgqueue") -> list[str]:
 
 
 def test_up_down_up_gives_the_same_schema(empty_database_url: str) -> None:
-    assert migrate.pending(empty_database_url) == ["pgqueue_0001"]
+    assert migrate.pending(empty_database_url) == ["pgqueue_0001", "pgqueue_0002"]
     migrate.upgrade(empty_database_url)
     first = shape(empty_database_url)
     assert migrate.pending(empty_database_url) == []

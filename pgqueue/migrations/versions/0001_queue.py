@@ -6,54 +6,32 @@ Revises:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import context, op
+from alembic import op
 
 from pgqueue.migrations import BRANCH
-from pgqueue.sql import in_schema, load
+from pgqueue.migrations.steps import execute, install_functions, run_file, schema_name
 
 revision = "pgqueue_0001"
 down_revision = None
 branch_labels = (BRANCH,)
 depends_on = None
 
-# Long enough for a busy table, short enough that nobody queues behind a migration that waits.
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '3s'"
-
-
-def _schema() -> str:
-    return context.config.get_main_option("pgqueue_schema") or "pgqueue"
-
-
-def _execute(text: str) -> None:
-    """Send a script literally: a colon in it is no bind parameter."""
-    op.execute(sa.text(re.sub(r"(?<!:):(?=\w)", r"\\:", text)))
-
 
 def upgrade() -> None:
-    """Create the schema with all tables, then the functions of the chapters, then the stamp."""
-    schema = _schema()
-    _execute(LOCK_TIMEOUT)
-    op.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-    _execute(in_schema(Path(__file__).with_name("0001_queue.sql").read_text("utf-8"), schema))
-    _execute("SET LOCAL check_function_bodies = off")  # functions may call each other in any order
-    for function in load(schema).functions.values():
-        _execute(function)
-    for view in load(schema).views.values():
-        _execute(view)
-    _execute(in_schema("SELECT pgqueue.make_days(9)", schema))
-    _execute(in_schema("INSERT INTO pgqueue.stamp (version, least_worker) VALUES (1, 1)", schema))
-    _execute(in_schema("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgqueue.", schema).rstrip(".") + " FROM PUBLIC")
+    """Create the schema with all tables, and the functions that they need; the newest revision installs the views."""
+    op.execute(sa.schema.CreateSchema(schema_name(), if_not_exists=True))
+    run_file(Path(__file__).with_name("0001_queue.sql"))
+    install_functions()
+    execute("SELECT pgqueue.make_days(9)")
+    execute("INSERT INTO pgqueue.stamp (version, least_worker) VALUES (1, 1)")
 
 
 def downgrade() -> None:
     """Drop everything that belongs to the queue; the schema itself may hold Alembic's version table."""
-    schema = _schema()
-    _execute(LOCK_TIMEOUT)
-    _execute(in_schema(_DROP, schema).replace("__SCHEMA__", schema))
+    execute(_DROP.replace("__SCHEMA__", schema_name()))
 
 
 _DROP = """

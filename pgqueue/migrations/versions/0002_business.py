@@ -1,0 +1,30 @@
+"""What a business needs of a queue: uniqueness, schedules, limits, fairness, breakers, alerts.
+
+Revision ID: pgqueue_0002
+Revises: pgqueue_0001
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgqueue.migrations.steps import execute, install_functions, install_views, run_file
+
+revision = "pgqueue_0002"
+down_revision = "pgqueue_0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables and columns, then bring functions and views up to date, then the stamp."""
+    run_file(Path(__file__).with_name("0002_business.sql"))
+    install_functions()
+    install_views()
+    execute("UPDATE pgqueue.stamp SET version = 2, least_worker = 2")
+
+
+def downgrade() -> None:
+    """Drop what this revision made."""
+    run_file(Path(__file__).with_name("0002_business_down.sql"))
+    execute("UPDATE pgqueue.stamp SET version = 1, least_worker = 1")
