@@ -15,10 +15,14 @@ down_revision = "pgqueue_0001"
 branch_labels = None
 depends_on = None
 
+# One file of tables and columns for each part, with its way back beside it (`…_down.sql`).
+PARTS = ("0002_business",)
+
 
 def upgrade() -> None:
     """Create the tables and columns, then bring functions and views up to date, then the stamp."""
-    run_file(Path(__file__).with_name("0002_business.sql"))
+    for part in PARTS:
+        run_file(Path(__file__).with_name(f"{part}.sql"))
     install_functions()
     install_views()
     execute("UPDATE pgqueue.stamp SET version = 2, least_worker = 2")
@@ -26,5 +30,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop what this revision made."""
-    run_file(Path(__file__).with_name("0002_business_down.sql"))
+    for part in reversed(PARTS):
+        run_file(Path(__file__).with_name(f"{part}_down.sql"))
     execute("UPDATE pgqueue.stamp SET version = 1, least_worker = 1")
