@@ -548,12 +548,13 @@ RETURNING j.id, j.cancel_requested
 
 -- function: end_jobs
 -- complete | cancel | discard: the row leaves `jobs`, and goes to finished_jobs if it is to be kept.
--- Sorted outer side of a nested loop: rows are locked in id order, so two batches cannot deadlock.
--- = ANY (ids) stands beside the join so that no statistics can make it read the whole table.
+-- = ANY (ids) reads the key once, in id order, so two batches cannot deadlock and no statistics can make it read the
+-- whole table. A nested loop would search the array anew for every row (seen: 11.5 instead of 3.5 µs a job).
 CREATE OR REPLACE FUNCTION pgqueue.end_jobs(
   ids bigint[], fences integer[], moments text[], seconds double precision[], notes text[])
 RETURNS bigint[] LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off
+SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
     SELECT s.* FROM unnest(ids, fences, moments, seconds, notes) AS s (id, fence, moment, keep, note)
@@ -581,7 +582,8 @@ $$
 CREATE OR REPLACE FUNCTION pgqueue.postpone_jobs(
   ids bigint[], fences integer[], moments text[], seconds double precision[], notes text[])
 RETURNS bigint[] LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off
+SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
     SELECT s.*, s.moment = 'refuse' AS refused, c.now
@@ -614,7 +616,8 @@ $$
 -- The job becomes a dead letter with its whole history, in one statement.
 CREATE OR REPLACE FUNCTION pgqueue.bury_jobs(ids bigint[], fences integer[], moments text[], notes text[])
 RETURNS bigint[] LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off
+SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
     SELECT s.id, s.fence, s.note, s.note::jsonb AS why, c.now
