@@ -418,7 +418,10 @@ BEGIN
   -- In this order: any transaction that took an id up to last_id had its xid before we get ours.
   last_id := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
-  IF turn IS NULL THEN RETURN jsonb_build_object('state', NULL, 'idle', true); END IF;
+  IF turn IS NULL THEN  -- somebody else's, or ours still and the row only locked for a moment (a sweep): then keep the state
+    RETURN jsonb_build_object('idle', true, 'state',
+      CASE WHEN (state ->> 'turn')::bigint = pg_sequence_last_value('pgqueue.turn_relay') THEN state END);
+  END IF;
   own_xid := pg_current_xact_id();
   settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();

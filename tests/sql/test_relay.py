@@ -91,6 +91,21 @@ def test_a_rolled_back_relay_loses_nothing(conn: Connection, other: Connection) 
     assert [job.id for job in claim(conn)] == jobs
 
 
+def test_a_sweep_that_has_the_row_for_a_moment_does_not_cost_the_relay_its_role(
+    conn: Connection, other: Connection
+) -> None:
+    relay = Relay(conn, "3 s")
+    enqueue(conn)
+    relay.tick()
+    known = relay.state
+    other.execute("SELECT pgqueue.sweep_waiting()")  # takes the relay's row, as the upkeep does once a minute
+    enqueue(conn)
+    assert relay.tick()["idle"]
+    assert relay.state == known
+    other.commit()
+    assert relay.tick()["relayed"] == 1
+
+
 def test_a_second_relay_does_nothing_while_one_has_the_turn(conn: Connection, other: Connection) -> None:
     enqueue(conn)
     with conn.transaction():
