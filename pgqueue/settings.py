@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "PGQUEUE_DRAIN": "drain",
     "PGQUEUE_LOG_LEVEL": "log_level",
     "PGQUEUE_POOLER": "pooler",
+    "PGQUEUE_SOURCES": "sources",
 }
 """Every variable that is read, and the setting it gives."""
 
@@ -69,6 +70,8 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pooler: bool = False
     """The database is behind a transaction pooler: no prepared statements."""
+    sources: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Other databases whose outbox is carried into this queue: name and URL. In the environment: ``a=URL b=URL``."""
     default_organization_id: str | None = None
     """For an application without tenants: said once here instead of on each job."""
     default_user_id: str | None = None
@@ -91,6 +94,16 @@ class Settings(BaseModel):
                     f"queue name {name!r}: take 1 to 63 of a-z 0-9 _ . : -, beginning with a letter or digit"
                 )
         return queues
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _pairs(cls, sources: object) -> object:
+        if not isinstance(sources, str):
+            return sources
+        pairs = [pair.partition("=") for pair in sources.split()]
+        if not all(name and url for name, _, url in pairs):
+            raise ValueError("write name=postgresql://… for each source, with a space between two of them")
+        return {name: url for name, _, url in pairs}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -115,6 +128,6 @@ def _all_faults(error: ValidationError) -> str:
     for fault in error.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"]) or "settings"
         variable = next((v for v, name in ENVIRONMENT.items() if name == where and os.environ.get(v)), None)
-        shown = "" if where == "database_url" else f" (is {fault['input']!r})"
+        shown = "" if where.startswith(("database_url", "sources")) else f" (is {fault['input']!r})"
         faults.append(f"{where}{f' (from {variable})' if variable else ''}: {fault['msg']}{shown}")
     return f"{len(faults)} fault(s) in the settings: " + "; ".join(faults)

@@ -72,19 +72,15 @@ def template(server: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(server: str, template: str) -> Iterator[str]:
     """A database of the test's own; whoever leaves a connection on it fails the test."""
-    with _database(server, template) as name:
-        yield with_dbname(server, name)
-        left = _connections_left(server, name)
-        assert not left, f"connections left open by the test: {left}"
+    with new_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(server: str) -> Iterator[str]:
     """A database with nothing in it, for what is tested about migrations."""
-    with _database(server) as name:
-        yield with_dbname(server, name)
-        left = _connections_left(server, name)
-        assert not left, f"connections left open by the test: {left}"
+    with new_database(server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -129,6 +125,15 @@ def with_dbname(url: str, name: str) -> str:
 
 def sqlalchemy_address(url: str) -> sa.URL:
     return sa.make_url(url).set(drivername="postgresql+psycopg")
+
+
+@contextlib.contextmanager
+def new_database(server: str, template: str = "template0") -> Iterator[str]:
+    """The address of one more database, without connections at the end."""
+    with _database(server, template) as name:
+        yield with_dbname(server, name)
+        left = _connections_left(server, name)
+        assert not left, f"connections left open by the test: {left}"
 
 
 @contextlib.contextmanager

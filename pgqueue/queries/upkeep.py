@@ -167,6 +167,10 @@ class Upkeep:
         """Return the default isolation level, and whether the server is a standby."""
         return Query(self._sql["surroundings"], lambda rows: (rows[0][0], rows[0][1]))
 
+    def carried_as(self) -> Query[list[Any]]:
+        """Return the name under which this database is a source of another queue, if it is one."""
+        return self._ids("carried_as")
+
     def sequence_cache(self) -> Query[list[Any]]:
         """Return the CACHE of the job id sequence; only 1 keeps the outbox's mark exact."""
         return self._ids("sequence_cache")

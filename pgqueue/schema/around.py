@@ -24,6 +24,7 @@ def queues(tables: sa.MetaData, clock: sa.TextClause) -> None:
         tables,
         integer("version", nullable=False),
         integer("least_worker", nullable=False),
+        text("carried_as"),
         boolean("one", primary_key=True, server_default=sa.true()),
         sa.CheckConstraint("one", name="stamp_is_one_row"),
     )

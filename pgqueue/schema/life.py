@@ -51,7 +51,7 @@ def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
             "unique_period BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_unique_period_sane"
         ),
         sa.CheckConstraint("on_conflict IN ('skip', 'replace')", name="outbox_on_conflict_known"),
-        sa.CheckConstraint("lane IN (0, 1)", name="outbox_lane_known"),
+        sa.CheckConstraint("lane IN (0, 1, 2)", name="outbox_lane_known"),
         sa.CheckConstraint("delay BETWEEN interval '0' AND interval '3650 days'", name="outbox_delay_sane"),
         sa.CheckConstraint("max_age BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_max_age_sane"),
         sa.CheckConstraint("priority BETWEEN 0 AND 3", name="outbox_priority_known"),

@@ -443,8 +443,7 @@ END
 $$
 
 -- function: relay_round
--- One batch of each lane, and the outbox's marks. A mark moves up to `settled` (every id up to there is known to be
--- committed or gone), but stays below what this very transaction takes: it may still roll back, setval does not.
+-- One batch of each lane, and the outbox's marks.
 CREATE OR REPLACE FUNCTION pgqueue.relay_round(
   seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -454,7 +453,6 @@ DECLARE
   bulk bigint[] := pgqueue.outbox_read(1::smallint, seen[2], gaps, batch);
   moved bigint[];
   woken text[];
-  low bigint[];
 BEGIN
   PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
     SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
@@ -464,9 +462,27 @@ BEGIN
   INTO moved, woken FROM (
     SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single) s UNION ALL
     SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s) r;
-  low := ARRAY[greatest(marks[1], least(settled, (SELECT min(i) - 1 FROM unnest(single) i))),
-               greatest(marks[2], least(settled, (SELECT min(i) - 1 FROM unnest(bulk) i)))];
-  IF settled IS NULL THEN low := marks; END IF;
+  RETURN pgqueue.outbox_advance(seen, top, gaps, marks, settled, single, bulk, moved) || jsonb_build_object(
+    'moved', cardinality(moved), 'woken', to_jsonb(woken),
+    'more', cardinality(single) >= batch OR cardinality(bulk) >= batch);
+END
+$$
+
+-- function: outbox_advance
+-- Moves the outbox's marks up to `settled` (every id up to there is known to be committed or gone), but stays below
+-- what this very transaction takes: it may still roll back, setval does not. Returns what to remember until next time.
+CREATE OR REPLACE FUNCTION pgqueue.outbox_advance(
+  seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint,
+  single bigint[], bulk bigint[], moved bigint[])
+RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  low bigint[] := marks;
+BEGIN
+  IF settled IS NOT NULL THEN
+    low := ARRAY[greatest(marks[1], least(settled, (SELECT min(i) - 1 FROM unnest(single) i))),
+                 greatest(marks[2], least(settled, (SELECT min(i) - 1 FROM unnest(bulk) i)))];
+  END IF;
   IF low[1] > marks[1] THEN PERFORM setval('pgqueue.outbox_mark_single', low[1]); END IF;
   IF low[2] > marks[2] THEN PERFORM setval('pgqueue.outbox_mark_bulk', low[2]); END IF;
   seen := ARRAY[greatest(seen[1], low[1], (SELECT max(i) FROM unnest(single) i)),
@@ -474,9 +490,8 @@ BEGIN
   gaps := (gaps + int8multirange(int8range(top, greatest(top, seen[1], seen[2]), '(]')))
           - coalesce((SELECT range_agg(int8range(i, i, '[]')) FROM unnest(moved) i), '{}');
   gaps := gaps * int8multirange(int8range(least(low[1], low[2]), NULL, '()'));
-  RETURN jsonb_build_object('moved', cardinality(moved), 'woken', to_jsonb(woken), 'low', least(low[1], low[2]),
-    'more', cardinality(single) >= batch OR cardinality(bulk) >= batch,
-    'state', jsonb_build_object('seen', to_jsonb(seen), 'top', greatest(top, seen[1], seen[2]), 'gaps', gaps::text));
+  RETURN jsonb_build_object('low', least(low[1], low[2]), 'state',
+    jsonb_build_object('seen', to_jsonb(seen), 'top', greatest(top, seen[1], seen[2]), 'gaps', gaps::text));
 END
 $$
 

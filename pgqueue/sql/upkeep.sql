@@ -236,6 +236,10 @@ SELECT count(*) AS pins FROM pgqueue.pins
 -- name: stamp
 SELECT s.version, s.least_worker FROM pgqueue.stamp s
 
+-- name: carried_as
+-- Under which name this database is the source of another queue, if it is.
+SELECT s.carried_as FROM pgqueue.stamp s
+
 -- name: sequence_cache
 SELECT s.cache_size FROM pg_catalog.pg_sequences s
 WHERE format('%%I.%%I', s.schemaname, s.sequencename)::regclass = 'pgqueue.job_ids'::regclass

@@ -19,6 +19,7 @@ from pgqueue.queries.lifecycle import Lifecycle
 from pgqueue.queries.upkeep import Registration, Upkeep
 from pgqueue.version import __version__
 from pgqueue.worker.burial import Burial
+from pgqueue.worker.carrier import Carriers
 from pgqueue.worker.crew import Crew
 from pgqueue.worker.engines import Engines
 from pgqueue.worker.heartbeat import Heartbeat
@@ -87,6 +88,8 @@ class Worker:
         self.relay_loop = Loop("relay", self.relay.tick, on_lost=self.links[1].renew)
         self.upkeep_loop = Loop("upkeep", self.keeper.tick, on_lost=self.links[2].renew)
         self.watch_loop = Loop("watch", self._watch)
+        self.carriers = Carriers(url, settings, self._ready)
+        self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop, *self.carriers.loops]
         self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
         self.exit_code = DRAINED
         self.stubborn = False
@@ -116,10 +119,7 @@ class Worker:
             self.heartbeat = heartbeat = self._heartbeat()
             heartbeat.start()
             listening = asyncio.create_task(self.wakeups.run())
-            loops = [
-                asyncio.create_task(loop.run())
-                for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop)
-            ]
+            loops = [asyncio.create_task(loop.run()) for loop in self.loops]
             runners = self.crew.start()
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
@@ -192,7 +192,7 @@ class Worker:
                 await asyncio.sleep(_WATCH / 5)
 
     def _halt(self, listening: asyncio.Task[None], runners: list[asyncio.Task[None]]) -> None:
-        for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop):
+        for loop in self.loops:
             loop.stop()
         listening.cancel()
         for runner in runners:
@@ -201,7 +201,7 @@ class Worker:
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
             await self._return_rest()
-            for role, token in (("relay", self.relay.token), ("upkeep", self.keeper.token)):
+            for role, token in (("relay", self.relay.token), ("upkeep", self.keeper.token), *self.carriers.turns):
                 if token is not None:
                     await self.links[2].run(self.upkeep.leave_turn(role, token))
             await self.links[2].run(self.upkeep.deregister(self.id))
@@ -211,6 +211,7 @@ class Worker:
         self.runner.close()
         for link in self.links:
             await link.close()
+        await self.carriers.close()
         await self.engines.close()
 
     async def _return_rest(self) -> None:

@@ -63,6 +63,11 @@ async def check_schema(link: Link, upkeep: Upkeep) -> None:
             f"the queue's tables are of version {version} and serve workers from {least_worker} on, this package is of "
             f"{VERSION}; install a newer pgqueue-jobs"
         )
+    if name := (await link.run(upkeep.carried_as()))[0]:
+        raise SchemaMismatch(
+            f"this database is the source {name!r} of another queue, which carries its outbox away; "
+            "run workers on that queue's database"
+        )
     cache = await link.run(upkeep.sequence_cache())
     if cache != [1]:
         raise SchemaMismatch(f"the sequence job_ids has CACHE {cache}; jobs could be missed: ALTER SEQUENCE … CACHE 1")
