@@ -622,12 +622,15 @@ AS $$
 $$
 
 -- function: with_error
--- The error history, bounded to the last 20 entries.
+-- The error history: every entry up to the 200th, which is more than a job's attempts, crashes and requeues make in an
+-- honest life; beyond that the oldest goes. A traceback (up to 16 kB) is kept with the last 20 entries.
 CREATE OR REPLACE FUNCTION pgqueue.with_error(history jsonb, note text, attempt integer, moment timestamptz)
 RETURNS jsonb LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT (CASE WHEN jsonb_array_length(history) >= 20 THEN history - 0 ELSE history END)
+  SELECT (CASE WHEN h.n >= 200 THEN h.trimmed - 0 ELSE h.trimmed END)
     || jsonb_build_array(jsonb_build_object('at', moment, 'attempt', attempt) || coalesce(note, '{}')::jsonb)
+  FROM (SELECT l.n, CASE WHEN l.n < 20 THEN history ELSE history #- ARRAY[(l.n - 20)::text, 'trace'] END AS trimmed
+        FROM (SELECT jsonb_array_length(history) AS n) l) h
 $$
 
 -- function: bury_jobs

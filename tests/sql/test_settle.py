@@ -80,14 +80,14 @@ def test_a_postponed_job_waits_and_only_a_retry_spends_the_attempt(
     assert 58 < scalar(conn, "SELECT extract(epoch FROM run_at - pgqueue.clock())::float8 FROM pgqueue.jobs") <= 60
 
 
-def test_a_retry_keeps_its_error_and_only_the_last_twenty(conn: Connection, relay: Relay) -> None:
+def test_a_retry_adds_its_error_to_the_history(conn: Connection, relay: Relay) -> None:
     (job,) = claimed(conn, relay)
     for n in range(23):
         settle(conn, ended(job, "retry", 0, json.dumps({"error": f"error {n}"})))
         relay.tick()
         (job,) = claim(conn)
     (errors,) = row(conn, job.id, "errors")
-    assert [error["error"] for error in errors] == [f"error {n}" for n in range(3, 23)]
+    assert [error["error"] for error in errors] == [f"error {n}" for n in range(23)]
     assert (errors[-1]["attempt"], job.attempt, job.claims) == (23, 24, 24)
     assert set(errors[-1]) == {"at", "attempt", "error"}
 
@@ -145,3 +145,20 @@ def test_two_batches_that_name_the_same_jobs_do_not_deadlock(conn: Connection, o
     assert settle(conn, *(ended(job, "complete") for job in reversed(jobs[3:]))) == set()
     other.commit()
     assert settle(conn, *(ended(job, "complete") for job in jobs)) == {job.id for job in jobs}
+
+
+def test_the_error_history_is_whole_and_only_old_tracebacks_are_dropped(conn: Connection) -> None:
+    history = "[]"
+    for attempt in range(1, 231):
+        history = scalar(
+            conn,
+            "SELECT pgqueue.with_error(%s::jsonb, %s, %s, now())::text",
+            history,
+            '{"error": "no", "trace": "long"}',
+            attempt,
+        )
+        if attempt == 100:
+            assert [entry["attempt"] for entry in json.loads(history)] == list(range(1, 101))
+    kept = json.loads(history)
+    assert [entry["attempt"] for entry in kept] == list(range(31, 231))
+    assert [entry["attempt"] for entry in kept if "trace" in entry] == list(range(211, 231))
