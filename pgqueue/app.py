@@ -55,6 +55,8 @@ class App:
         self.handle = handle
         self.engine = engine
         self.async_engine = async_engine
+        self.path: str | None = None
+        """``module:attribute``, when it was loaded by that: a child process finds it the same way."""
         self.on_job_failed = tuple(on_job_failed)
         self.kinds: Mapping[str, type[Job]] = {}
         faults = list(self._collect([*jobs, *self.on_job_failed]))
@@ -137,6 +139,7 @@ def load_app(path: str) -> App:
         found = found()
     if not isinstance(found, App):
         raise ConfigurationError(f"--app {path} is a {type(found).__name__}; it must be a pgqueue.App or make one")
+    found.path = path
     return found
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.isolation import check_limits, isolation
 from pgqueue.retry import Retry
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age")
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "executor", "memory", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Policy:
     """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
+    executor: str | None = None
+    """"process": a child process. None: `async def run` is awaited, `def run` goes to a thread."""
+    memory: int | None = None
+    """How many bytes a run may allocate in its child process."""
+    cpu: timedelta | None = None
+    """How much processor time a run may use in its child process."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -147,6 +154,9 @@ class Job(BaseModel):
         retry: Retry | None = None,
         retain: Duration | None = None,
         max_age: Duration | None = None,
+        executor: str | None = None,
+        memory: str | None = None,
+        cpu: Duration | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -169,7 +179,7 @@ class Job(BaseModel):
             "retry": retry,
             "retain": None if retain is None else duration(retain, what=f"{name} retain"),
             "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
-        }
+        } | isolation(name, executor, memory, cpu)
         if retry is not None and not isinstance(retry, Retry):
             raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
         if version < 1:
@@ -182,6 +192,7 @@ class Job(BaseModel):
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
             safe=cls.policy.safe | frozenset(safe),
         )
+        check_limits(name, cls.policy.executor, {"memory": cls.policy.memory, "cpu": cls.policy.cpu})
         if not abstract and not callable(getattr(cls, "run", None)):
             raise TypeError(
                 f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 from pydantic_core import to_json
 
+from pgqueue.outlet import Outlet
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
@@ -27,7 +29,7 @@ _LINES, _SECONDS = 256, 0.1
 class LineWriter:
     """Collects JSON lines and writes them together."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Outlet) -> None:
         """Write to ``stream``."""
         self._stream = stream
         self._lines: list[bytes] = []
@@ -67,7 +69,8 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
     """Set structlog up for a worker and return the subscriber that writes the job lines."""
     out = stream or sys.stderr
     as_json = not out.isatty() if json is None else json
-    writer = LineWriter(out)
+    outlet = Outlet(out)
+    writer = LineWriter(outlet)
 
     def written_in_order(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         writer.flush()
@@ -89,10 +92,10 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(outlet),  # type: ignore[arg-type]  # it writes and flushes, as a TextIO does
         cache_logger_on_first_use=False,
     )
-    return LogSubscriber(writer if as_json else None, _LEVELS[level])
+    return LogSubscriber(writer if as_json else None, _LEVELS[level], outlet)
 
 
 def _dumps(event: Any, **_options: Any) -> str:
@@ -106,11 +109,18 @@ def _dumps(event: Any, **_options: Any) -> str:
 class LogSubscriber:
     """Writes a line for each moment of a job."""
 
-    def __init__(self, writer: LineWriter | None, level: int) -> None:
+    def __init__(self, writer: LineWriter | None, level: int, outlet: Outlet) -> None:
         """With a ``writer`` start and success are collected JSON lines; without one all goes through structlog."""
         self.writer = writer
+        self._outlet = outlet
         self._quiet = level > _LEVELS["info"]
         self._log = structlog.get_logger("pgqueue")
+
+    def close(self) -> None:
+        """Write what is collected; a reader that does not read is waited for, but not for ever."""
+        if self.writer:
+            self.writer.flush()
+        self._outlet.close()
 
     def started(self, job: Claimed) -> None:
         """``job.started``."""
@@ -135,8 +145,15 @@ class LogSubscriber:
                     self._log.warning("job.failed", **_failed(job, failure.error, failure.type), **took)
                 told = {"totalAttempts": job.attempt, "lastError": failure.error, "errorType": failure.type}
                 self._log.error(
-                    "job.dead_letter", **_fields(job), **told, reason=settlement.reason, crashes=job.crashes
+                    "job.dead_letter",
+                    **_fields(job),
+                    **told,
+                    reason=settlement.reason,
+                    crashes=_crashes(job, settlement),
                 )
+            case "crash" if failure:
+                told = {"crashes": job.crashes + 1, "retryInSeconds": settlement.seconds}
+                self._log.warning("job.crashed", **_failed(job, failure.error, failure.type), **took, **told)
             case "refuse":
                 self._log.warning(
                     "job.refused", **_fields(job), payloadVersion=job.payload_version, rounds=job.refusals + 1
@@ -153,6 +170,9 @@ class LogSubscriber:
         """``job.lease_lost``."""
         self._log.warning("job.lease_lost", **_fields(job), attempt=job.attempt)
 
+    def crashed(self, job: Claimed) -> None:
+        """Nothing: how it is settled says it."""
+
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """``job.rescued``."""
         self._log.warning("job.rescued", jobClass=kind, jobId=str(job_id), queue=queue, crashes=crashes)
@@ -165,6 +185,10 @@ class LogSubscriber:
             self.writer.add({"event": name, "level": "info"} | fields)
         else:
             self._log.info(name, **fields)
+
+
+def _crashes(job: Claimed, settlement: Settlement) -> int:
+    return job.crashes + (settlement.reason == "crashed" and job.doomed is None)  # the last one, too
 
 
 _ENDINGS = {

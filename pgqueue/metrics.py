@@ -42,6 +42,9 @@ class MetricsSubscriber:
         self._rescued = Counter(
             "pgqueue_rescued_total", "Jobs taken from workers that were gone.", _LABELS, registry=registry
         )
+        self._crashed = Counter(
+            "pgqueue_crashes_total", "Child processes that a job took down.", _LABELS, registry=registry
+        )
         self._pins = Gauge(
             "pgqueue_pinned_rows",
             "Ready rows that somebody keeps locked.",
@@ -71,6 +74,10 @@ class MetricsSubscriber:
     def lease_lost(self, job: Claimed) -> None:
         """Count a lost lease."""
         self._lost.labels(job.kind, job.queue).inc()
+
+    def crashed(self, job: Claimed) -> None:
+        """Count a crash."""
+        self._crashed.labels(job.kind, job.queue).inc()
 
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Count a rescue."""

@@ -1,7 +1,7 @@
 """What became of a job: values that a job returns, and the one place where fate is chosen.
 
 Errors have three owners: the job (spends an attempt), a dependency (snooze, no attempt, bounded by a deadline),
-the process (rescue counts crashes). `decide` is pure: no clock, no database.
+the process (crashes are counted). `decide` is pure: no clock, no database.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Continue:
 
     job: Job
 
+
+_CRASH_WAIT = 1.0  # seconds after the first crash, doubled with each
 
 Outcome = Done | RetryIn | Snooze | Discard | Cancel | Dead | Continue
 
@@ -149,9 +151,17 @@ def bury(claimed: Claimed, reason: str, failure: Failure) -> Settlement:
     return Settlement(claimed.id, claimed.claims, "bury", 0.0, json.dumps(note), failure, reason)
 
 
-def give_back(claimed: Claimed) -> Settlement:
+def crash(claimed: Claimed, failure: Failure, most: int, scale: float = 1.0) -> Settlement:
+    """Count a crash against the job that ended its process; the ``most``-th in a row buries it as poison."""
+    if claimed.crashes + 1 >= most:
+        return bury(claimed, "crashed", failure)
+    seconds = _CRASH_WAIT * 2.0**claimed.crashes / scale
+    return Settlement(claimed.id, claimed.claims, "crash", seconds, json.dumps(_entry(failure)), failure)
+
+
+def give_back(claimed: Claimed, seconds: float = 0.0) -> Settlement:
     """Return a job that was not started: to the front, no attempt spent."""
-    return Settlement(claimed.id, claimed.claims, "give_back", 0.0, None)
+    return Settlement(claimed.id, claimed.claims, "give_back", seconds, None)
 
 
 def refuse(claimed: Claimed, scale: float = 1.0) -> Settlement:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pgqueue.duration import Seconds
 from pgqueue.errors import ConfigurationError
+from pgqueue.size import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,13 @@ class Settings(BaseModel):
     time_scale: float = Field(default=1.0, gt=0, le=100_000)
     """For demonstrations: backoff and snooze are divided by it."""
     max_crashes: int = Field(default=3, ge=1, le=100)
-    """Workers a job may take down before it is buried."""
+    """Processes a job may take down, in a row, before it is buried."""
+    max_stuck: int = Field(default=10, ge=1, le=1_000)
+    """Runs that go on although they were told to end, before the process gives its jobs back and ends."""
+    child_jobs: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Jobs that a child process runs before a new one takes its place."""
+    child_memory: Bytes = 512 * 1024**2
+    """What a child process may hold after a job before a new one takes its place."""
     max_payload_bytes: int = Field(default=262_144, ge=64, le=8_388_608)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pooler: bool = False

@@ -9,6 +9,7 @@
 | postponed | snoozed, given back or refused: no attempt spent | `job.snoozed`, `job.given_back`, `job.refused` | info |
 | ended | discarded or cancelled | `job.discarded`, `job.cancelled` | info |
 | lease_lost | another worker has the job; nothing was written | `job.lease_lost` | warning |
+| crashed | the job ended the child process that ran it | `job.crashed` | warning |
 | rescued | the job was taken from a worker that is gone | `job.rescued` | warning |
 """
 
@@ -36,6 +37,9 @@ class Subscriber(Protocol):
 
     def lease_lost(self, job: Claimed) -> None:
         """Hear that a settlement changed nothing, because another worker has the job."""
+
+    def crashed(self, job: Claimed) -> None:
+        """Hear that a job ended the child process that ran it."""
 
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Hear that a job was taken from a worker that is gone."""
@@ -70,6 +74,10 @@ class Telemetry:
     def lease_lost(self, job: Claimed) -> None:
         """Tell that a lease was lost."""
         self._tell(lambda subscriber: subscriber.lease_lost(job))
+
+    def crashed(self, job: Claimed) -> None:
+        """Tell that a job ended its process."""
+        self._tell(lambda subscriber: subscriber.crashed(job))
 
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Tell that a job was rescued."""

@@ -171,6 +171,14 @@ class Upkeep:
         """Return the name under which this database is a source of another queue, if it is one."""
         return self._ids("carried_as")
 
+    def backend(self) -> Query[list[Any]]:
+        """Return the number of the server process behind this transaction (a pooler's driver would name its own)."""
+        return self._ids("backend")
+
+    def end_backend(self, pid: int) -> Query[list[Any]]:
+        """End a session of our own login; its transaction is rolled back."""
+        return self._ids("end_backend", pid=pid)
+
     def sequence_cache(self) -> Query[list[Any]]:
         """Return the CACHE of the job id sequence; only 1 keeps the outbox's mark exact."""
         return self._ids("sequence_cache")

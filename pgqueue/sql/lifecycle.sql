@@ -594,9 +594,10 @@ AS $$
 $$
 
 -- function: postpone_jobs
--- retry | snooze | give_back | refuse: the position is cleared, promote gives a new one (at V for what was given
+-- retry | snooze | give_back | refuse | crash: the position is cleared, promote gives a new one (at V for what was given
 -- back, else a deploy would send jobs behind the whole backlog). Only retry keeps the attempt spent. A kind that
--- nobody here knows is refused with growing delay and parked after six rounds, until a worker knows it.
+-- nobody here knows is refused with growing delay and parked after six rounds, until a worker knows it. A run that
+-- ended by itself (retry, snooze) took no process down: crashes counts those in a row.
 CREATE OR REPLACE FUNCTION pgqueue.postpone_jobs(
   ids bigint[], fences integer[], moments text[], seconds double precision[], notes text[])
 RETURNS bigint[] LANGUAGE sql VOLATILE
@@ -607,15 +608,16 @@ AS $$
     SELECT s.*, s.moment = 'refuse' AS refused, c.now
     FROM unnest(ids, fences, moments, seconds, notes) AS s (id, fence, moment, delay, note),
          (SELECT pgqueue.clock() AS now) c
-    WHERE s.moment IN ('retry', 'snooze', 'give_back', 'refuse') ORDER BY s.id
+    WHERE s.moment IN ('retry', 'snooze', 'give_back', 'refuse', 'crash') ORDER BY s.id
   ), changed AS (
     UPDATE pgqueue.jobs j
-    SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, front = (t.moment = 'give_back'),
+    SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, front = (t.moment IN ('give_back', 'crash')),
         run_at = CASE WHEN t.refused AND j.refusals >= 5 THEN NULL ELSE t.now + t.delay * interval '1 second' END,
         hold = CASE WHEN t.refused AND j.refusals >= 5 THEN 'kind:' || j.kind || '@' || j.payload_version END,
         refusals = CASE WHEN t.refused THEN least(j.refusals + 1, 5) ELSE 0 END,
         attempt = j.attempt - CASE WHEN t.moment = 'retry' OR j.attempt = 0 THEN 0 ELSE 1 END,
-        errors = CASE WHEN t.moment = 'retry' THEN pgqueue.with_error(j.errors, t.note, j.attempt, t.now) ELSE j.errors END
+        crashes = CASE t.moment WHEN 'crash' THEN j.crashes + 1 WHEN 'retry' THEN 0 WHEN 'snooze' THEN 0 ELSE j.crashes END,
+        errors = CASE WHEN t.moment IN ('retry', 'crash') THEN pgqueue.with_error(j.errors, t.note, j.attempt, t.now) ELSE j.errors END
     FROM told t WHERE j.id = ANY (ids) AND j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
     RETURNING j.id
   ) SELECT coalesce(array_agg(c.id), '{}') FROM changed c
@@ -653,7 +655,9 @@ AS $$
       enqueued_at, run_at, started_at, worker_id, unique_hash, limits, cost, requeued_at, requeued_by)
     SELECT g.id, g.now, g.why ->> 'reason', g.why ->> 'error', g.why ->> 'type', g.why ->> 'fingerprint',
       g.queue, g.kind, g.payload_version, g.organization_id, g.user_id, g.correlation_id, g.trace_id, g.args,
-      pgqueue.with_error(g.errors, g.note, g.attempt, g.now), g.attempt, g.max_attempts, g.crashes, g.claims, g.lane,
+      pgqueue.with_error(g.errors, g.note, g.attempt, g.now), g.attempt, g.max_attempts,
+      -- the last crash counts, too; that of a doomed job was counted by rescue
+      g.crashes + (g.why ->> 'reason' = 'crashed' AND g.doomed IS NULL)::integer, g.claims, g.lane,
       g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.unique_hash, g.limits, g.cost,
       (last.entry ->> 'at')::timestamptz, last.entry ->> 'requeued_by'
     FROM gone g LEFT JOIN LATERAL (
@@ -665,7 +669,7 @@ $$
 -- function: settle
 -- The one guard of every ending: (id, claims) must still be claimed. Returns what did NOT change, i.e. lost leases.
 -- moments: complete | cancel | discard (seconds = how long the row is kept; note = reason),
--- retry | snooze | give_back | refuse (seconds = delay; note = error entry), bury (note = error entry with reason).
+-- retry | snooze | give_back | refuse | crash (seconds = delay; note = error entry), bury (note = error entry with reason).
 CREATE OR REPLACE FUNCTION pgqueue.settle(
   ids bigint[], fences integer[], moments text[], seconds double precision[], notes text[])
 RETURNS SETOF bigint LANGUAGE plpgsql VOLATILE ROWS 1
@@ -677,7 +681,7 @@ BEGIN
   IF moments && ARRAY['complete', 'cancel', 'discard'] THEN
     settled := pgqueue.end_jobs(ids, fences, moments, seconds, notes);
   END IF;
-  IF moments && ARRAY['retry', 'snooze', 'give_back', 'refuse'] THEN
+  IF moments && ARRAY['retry', 'snooze', 'give_back', 'refuse', 'crash'] THEN
     settled := settled || pgqueue.postpone_jobs(ids, fences, moments, seconds, notes);
   END IF;
   IF 'bury' = ANY (moments) THEN

@@ -255,3 +255,10 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
 
 -- name: surroundings
 SELECT current_setting('default_transaction_isolation') AS isolation, pg_is_in_recovery() AS standby
+
+-- name: backend
+SELECT pg_backend_pid() AS pid
+
+-- name: end_backend
+-- For an on_dead that does not end: its transaction keeps the job's row locked.
+SELECT pg_terminate_backend(%(pid)s) AS ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,8 +15,9 @@ from pgqueue.embedded import embedded_url, is_embedded
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+_AFTER_DRAIN = 15.0  # seconds in which everything is closed
 _THREADS = 1.0  # seconds in which threads without a job end
 
 
@@ -57,6 +59,8 @@ def work(
     metrics_port: int | None = None,
 ) -> int:
     """Serve queues in this process."""
+    from pgqueue.worker.guard import Guard
+    from pgqueue.worker.lifeline import watch_lifeline
     from pgqueue.worker.observe import observers
     from pgqueue.worker.process import Worker
 
@@ -65,7 +69,11 @@ def work(
     async def serve() -> int:
         worker = Worker(app, url, shares(app, queues), telemetry, until_empty=until_empty, on_watch=on_watch)
         worker.listen_to_signals()
+        guard = Guard(worker, on_end)
+        guard.start()
+        watch_lifeline(_follow(app))
         code = await worker.run()
+        guard.stop()
         if worker.stubborn:
             on_end()
             os._exit(code)  # asyncio would wait for the job for ever; it was given back
@@ -77,6 +85,17 @@ def work(
         sys.stdout.flush()
         os._exit(code)  # Python would wait for it for ever; its job was given back or has ended by timeout
     return code
+
+
+def _follow(app: App) -> Callable[[], None]:
+    """Return what to do when the supervisor is gone: drain, and go even if that does not end."""
+
+    def follow() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(app.settings.drain.total_seconds() + _AFTER_DRAIN)
+        os._exit(1)
+
+    return follow
 
 
 def _is_kept_by_a_thread() -> bool:

@@ -15,6 +15,7 @@ from pgqueue.db import is_connection_lost, run, run_async
 from pgqueue.errors import JobTimeout
 from pgqueue.failure import describe
 from pgqueue.job import Death, Job, JobFailed
+from pgqueue.queries.upkeep import Upkeep
 from pgqueue.queue import AsyncQueue, Queue
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.worker.engines import Engines
     from pgqueue.worker.runner import Kind
+    from pgqueue.worker.threads import Threads
 
 
 _MOST_TRIES = 3  # calls of an `on_dead` that fails with what looks like a broken link
@@ -34,12 +36,15 @@ _MOST_TRIES = 3  # calls of an `on_dead` that fails with what looks like a broke
 class Burial:
     """Settles one job in a transaction of its own, with what belongs to its end."""
 
-    def __init__(self, app: App, engines: Engines, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: App, engines: Engines, lifecycle: Lifecycle, threads: Threads) -> None:
         """Open nothing."""
         self.handle: object = None
         self._app = app
         self._engines = engines
         self._lifecycle = lifecycle
+        self._upkeep = Upkeep(app.settings.schema_name)
+        self._threads = threads
+        self._backends: dict[int, int] = {}  # where the transactions of hooks in threads run
         self._queue = Queue(app.settings, wake="off")
         self._async_queue = AsyncQueue(app.settings, wake="off")
         self._tries: dict[int, int] = {}  # how often the hook of a job was called
@@ -83,10 +88,7 @@ class Burial:
     async def _bury(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, *, with_hook: bool) -> bool:
         job = _decoded(claimed, kind) if with_hook and kind and kind.on_dead else None
         if job is not None and not inspect.iscoroutinefunction(kind.on_dead):  # type: ignore[union-attr]  # job says there is a kind
-            done = await asyncio.to_thread(self._bury_sync, claimed, settlement, kind, job)
-            if isinstance(done, BaseException):
-                raise done
-            return done
+            return await self._bury_in_thread(claimed, settlement, kind, job)  # type: ignore[arg-type]  # job says there is a kind
         async with await self._engines.async_session() as session:
             return await self._bury_async(session, claimed, settlement, kind, job)
 
@@ -114,15 +116,34 @@ class Burial:
                 raise  # it is the hook's own
             raise JobTimeout(f"on_dead of {death.kind} ran longer than the timeout of its job") from error
 
-    def _bury_sync(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool | BaseException:
-        """Bury in a thread; errors come back as values, because a future refuses some of them (StopIteration)."""
+    async def _bury_in_thread(self, claimed: Claimed, settlement: Settlement, kind: Kind, job: Job) -> bool:
+        """Call a plain `on_dead`; one that takes longer than a run of its job loses its transaction."""
         try:
-            return self._bury_here(claimed, settlement, kind, job)
-        except BaseException as error:  # noqa: BLE001 - raised again where it can be
-            return error
+            async with asyncio.timeout(kind.timeout) as limit:
+                done = await self._threads.call(
+                    claimed.id, kind.timeout, self._bury_here, claimed, settlement, kind, job
+                )
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # it is the hook's own
+            await self._cut(claimed.id)
+            raise JobTimeout(f"on_dead of {claimed.kind} ran longer than the timeout of its job") from error
+        finally:
+            self._backends.pop(claimed.id, None)
+        if isinstance(done, BaseException):
+            raise done
+        return bool(done)
+
+    async def _cut(self, job_id: int) -> None:
+        """End the session of a hook that goes on in its thread: it holds the job's row, and must not commit later."""
+        backend = self._backends.get(job_id)
+        if backend is not None:
+            async with await self._engines.async_session() as session:
+                await run_async(session, self._upkeep.end_backend(backend))
 
     def _bury_here(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool:
         with self._engines.session() as session:
+            (self._backends[claimed.id],) = run(session, self._upkeep.backend())
             if run(session, self._lifecycle.settle([settlement])):
                 return False
             self._tries[claimed.id] = self._tries.get(claimed.id, 0) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgqueue.worker.burial import Burial
     from pgqueue.worker.pump import Pump
     from pgqueue.worker.runner import Runner
+    from pgqueue.worker.running import Running
     from pgqueue.worker.slots import Slots
 
 # Jobs of the whole crew between two looks at the network. More, and everything at hand would be run before the pump
@@ -51,10 +52,36 @@ class Crew:
         self.telemetry = telemetry
         self._on_outcome = on_outcome
         self._waiters: list[asyncio.Future[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        """The residents, those too that were given up and go on."""
+        self._given_up: set[asyncio.Task[Any]] = set()
+        self._ends: set[asyncio.Task[None]] = set()
 
-    def start(self) -> list[asyncio.Task[None]]:
+    def start(self) -> None:
         """Start one resident for each slot."""
-        return [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+        self.tasks = [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+
+    def abandon(self, running: Running) -> None:
+        """Give up a resident whose job does not end: its job is settled without it, another takes its place."""
+        claimed, task = running.claimed, running.task
+        kind = self.runner.kinds[claimed.kind]
+        structlog.get_logger("pgqueue").error("job.abandoned", jobClass=claimed.kind, jobId=str(claimed.id))
+        self._given_up.add(task)
+        self.runner.running.pop(claimed.id, None)
+        self.runner.leftovers.add(task, claimed.id, kind.timeout)
+        task.add_done_callback(self._forget)
+        settlement = self.runner.abandoned(running, kind)
+        ending = asyncio.create_task(self._settle(claimed, settlement, None))
+        self._ends.add(ending)
+        ending.add_done_callback(self._ends.discard)
+        self.slots.free(claimed.queue)
+        self.tasks.append(asyncio.create_task(self._resident()))
+        self._on_outcome()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self.runner.leftovers.end(task)
+        self._given_up.discard(task)
+        self.tasks = [other for other in self.tasks if other is not task]
 
     async def _resident(self) -> None:
         """Run one job after the other: no task per job."""
@@ -71,8 +98,11 @@ class Crew:
             try:
                 await self._one(claimed, task)
             finally:
-                self.slots.free(claimed.queue)
-                self._on_outcome()
+                if task not in self._given_up:
+                    self.slots.free(claimed.queue)
+                    self._on_outcome()
+            if task in self._given_up:
+                return  # another is in its place
             count += 1
             if count % every == 0:
                 await asyncio.sleep(0)
@@ -84,6 +114,10 @@ class Crew:
             structlog.get_logger("pgqueue").exception("runner.failed", jobId=str(claimed.id))
             kind = self.runner.kinds.get(claimed.kind)
             settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
+        if task not in self._given_up:
+            await self._settle(claimed, settlement, follower)
+
+    async def _settle(self, claimed: Claimed, settlement: Settlement | None, follower: Job | None) -> None:
         if settlement is None:
             self.pump.release(claimed.id, claimed.claims)
         elif follower is not None or self.burial.concerns(settlement, self.runner.kinds.get(claimed.kind)):

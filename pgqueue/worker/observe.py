@@ -25,8 +25,7 @@ def observers(settings: Settings, metrics_port: int | None) -> tuple[Telemetry, 
     if metrics_port is not None and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         start_http_server(metrics_port, registry=registry)
     writer = logs.writer
-    flush: Callable[[], None] = writer.flush if writer else _nothing
-    return Telemetry([metrics, logs]), (writer.tick if writer else _nothing), flush
+    return Telemetry([metrics, logs]), (writer.tick if writer else _nothing), logs.close
 
 
 def _nothing() -> None:

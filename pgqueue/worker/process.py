@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
@@ -20,6 +20,7 @@ from pgqueue.queries.upkeep import Registration, Upkeep
 from pgqueue.version import __version__
 from pgqueue.worker.burial import Burial
 from pgqueue.worker.carrier import Carriers
+from pgqueue.worker.children.start import isolate, warm
 from pgqueue.worker.crew import Crew
 from pgqueue.worker.engines import Engines
 from pgqueue.worker.heartbeat import Heartbeat
@@ -32,6 +33,7 @@ from pgqueue.worker.slots import Slots
 from pgqueue.worker.start import open_handle, parked_names, ready_database
 from pgqueue.worker.upkeep import Keeper
 from pgqueue.worker.wakeups import Wakeups
+from pgqueue.worker.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,9 +42,8 @@ if TYPE_CHECKING:
     from pgqueue.telemetry import Telemetry
 
 DRAINED, GAVE_BACK = 0, 1
-_WATCH = 0.05  # seconds between looks at deadlines
+_SOON = 0.01  # seconds between looks while draining
 _PATIENCE = 5.0  # seconds that a job which was told to end may take
-_DEAF_POLL = 0.5  # seconds between polls of a worker that hears no wake-ups
 
 
 class Worker:
@@ -69,7 +70,8 @@ class Worker:
         self.slots = Slots(limits, settings.concurrency)
         self.engines = Engines(url, self.slots.size, app.engine, app.async_engine)
         self.runner = Runner(app, settings, self.engines, self.lifecycle, telemetry)
-        self.burial = Burial(app, self.engines, self.lifecycle)
+        self.children = isolate(self.runner, app, url, settings)
+        self.burial = Burial(app, self.engines, self.lifecycle, self.runner.threads)
         self.links = [Link(url, settings, name) for name in ("pump", "relay", "upkeep")]
         self.pump = Pump(self.id, self.links[0], self.lifecycle, self.slots, settings=settings, telemetry=telemetry)
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
@@ -87,7 +89,8 @@ class Worker:
         )
         self.relay_loop = Loop("relay", self.relay.tick, on_lost=self.links[1].renew)
         self.upkeep_loop = Loop("upkeep", self.keeper.tick, on_lost=self.links[2].renew)
-        self.watch_loop = Loop("watch", self._watch)
+        self.watch = Watch(self, on_watch, until_empty=until_empty)
+        self.watch_loop = Loop("watch", self.watch.tick)
         self.carriers = Carriers(url, settings, self._ready)
         self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop, *self.carriers.loops]
         self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
@@ -95,15 +98,10 @@ class Worker:
         self.stubborn = False
         """A job did not end although it was told to: only the end of the process ends it."""
         self.started = asyncio.Event()
-        self._on_watch = on_watch
-        self._until_empty = until_empty
         self._stopping = asyncio.Event()
         self._signals = 0
-        self._watched = time.monotonic()
-        self._next_poll = 0.0
 
     heartbeat: Heartbeat | None = None
-    _in_danger = False
 
     # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +118,8 @@ class Worker:
             heartbeat.start()
             listening = asyncio.create_task(self.wakeups.run())
             loops = [asyncio.create_task(loop.run()) for loop in self.loops]
-            runners = self.crew.start()
+            self.crew.start()
+            warming = asyncio.create_task(warm(self.children, self.runner))
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
             )
@@ -129,8 +128,9 @@ class Worker:
             await self._stopping.wait()
             heartbeat.draining = True
             await self._drain()
-            self._halt(listening, runners)
-            _, deaf = await asyncio.wait([*loops, listening, *runners], timeout=_PATIENCE)
+            warming.cancel()
+            self._halt(listening)
+            _, deaf = await asyncio.wait([*loops, listening, warming, *self.crew.tasks], timeout=_PATIENCE)
             self.stubborn = bool(deaf)
             if deaf:
                 self.exit_code = GAVE_BACK
@@ -144,6 +144,13 @@ class Worker:
         self._stopping.set()
         if self._signals > 1:
             self._give_back()
+
+    def recycle(self, reason: str) -> None:
+        """Drain and end with a code that makes a supervisor start another process."""
+        if not self._stopping.is_set():
+            structlog.get_logger("pgqueue").error("worker.recycling", reason=reason)
+            self.exit_code = GAVE_BACK
+            self.stop()
 
     def listen_to_signals(self) -> None:
         """SIGTERM and Ctrl-C drain; a second one gives jobs back."""
@@ -182,20 +189,21 @@ class Worker:
         while (self.slots.running or self.pump.pending) and time.monotonic() < deadline and self._signals <= 1:
             self._return_unstarted()  # a claim that was on its way when the signal came
             self.pump_loop.wake()
-            await asyncio.sleep(_WATCH / 5)
+            await asyncio.sleep(_SOON)
         if self.slots.running:
             self._give_back()
             for _ in range(100):
                 if not (self.slots.running or self.pump.pending):
                     break
                 self.pump_loop.wake()
-                await asyncio.sleep(_WATCH / 5)
+                await asyncio.sleep(_SOON)
 
-    def _halt(self, listening: asyncio.Task[None], runners: list[asyncio.Task[None]]) -> None:
+    def _halt(self, listening: asyncio.Task[None]) -> None:
+        self.watch.looked = None
         for loop in self.loops:
             loop.stop()
         listening.cancel()
-        for runner in runners:
+        for runner in self.crew.tasks:
             runner.cancel()
 
     async def _leave(self) -> None:
@@ -209,6 +217,8 @@ class Worker:
     async def _close(self) -> None:
         """Close what is open, however far the start came."""
         self.runner.close()
+        if self.children is not None:
+            await self.children.close()
         for link in self.links:
             await link.close()
         await self.carriers.close()
@@ -250,48 +260,3 @@ class Worker:
         running = self.runner.running.get(job_id)
         if running is not None and claims in (None, running.claimed.claims):
             running.stop(why)
-
-    def _guard_leases(self, now: float) -> None:
-        """Judge by elapsed time, and not in the heartbeat's thread: it may be stuck, or the process was frozen."""
-        late = self.heartbeat is not None and now - self.heartbeat.last > self.settings.lease.total_seconds() * 2 / 3
-        if late and not self._in_danger:
-            self._lease_in_danger()
-        self._in_danger = late
-
-    def _lease_in_danger(self) -> None:
-        """No heartbeat for too long: stop before another worker begins."""
-        structlog.get_logger("pgqueue").error("worker.lease_in_danger", running=len(self.runner.running))
-        for claimed in self.slots.drain():
-            self.pump.held.pop(claimed.id, None)
-        for running in list(self.runner.running.values()):
-            running.stop("lease")
-
-    # ── now and then ─────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _watch(self) -> float:
-        now = time.monotonic()
-        self._guard_leases(now)
-        for running in list(self.runner.running.values()):
-            if now > running.deadline:
-                running.stop("timeout")
-        self.slots.measure(now - self._watched)
-        self._watched = now
-        self._on_watch()
-        if now >= self._next_poll:
-            poll = self.settings.poll.total_seconds()
-            self._next_poll = now + (poll if self.wakeups.arriving else min(poll, _DEAF_POLL))
-            self.slots.wake()
-            self.pump_loop.wake()
-        if self._until_empty and await self._is_empty():
-            self.stop()
-        return _WATCH
-
-    async def _is_empty(self) -> bool:
-        if not self.slots.idle or self.pump.pending or self.pump.held:
-            return False
-        left: list[Any] = await self.links[2].run(self.upkeep.work_left(list(self.slots.lanes)))
-        if left[0]:
-            self.slots.wake()
-            self.pump_loop.wake()
-            self.relay_loop.wake()
-        return not left[0]

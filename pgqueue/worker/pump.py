@@ -58,6 +58,11 @@ class Pump:
         ended = {settlement.id for settlement in self._outcomes}
         self._outcomes += [give_back(job) for job in self.held.values() if job.id not in ended]
 
+    def last_word(self) -> list[Settlement]:
+        """Return the outcomes there are, and for all other jobs that they are given back: the process goes."""
+        self.give_back_held()
+        return self._outcomes
+
     @property
     def pending(self) -> int:
         """How many outcomes are not settled yet."""

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from pgqueue.embedded import embedded_url, is_embedded
 from pgqueue.logs import configure
+from pgqueue.worker.lifeline import VARIABLE
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 _STEADY = 10.0  # seconds after which a process counts as healthy and its backoff starts again
 _LONGEST = 30.0
 _USAGE_OR_SCHEMA = (2, 3)  # a restart would end the same way
+
+
+@cache
+def _lifeline() -> tuple[int, int]:
+    """Return a pipe whose writing end only this process has: when it is gone, its workers read the end."""
+    return os.pipe()
 
 
 class Child:
@@ -40,7 +48,10 @@ class Child:
         """Start the process."""
         self.started = time.monotonic()
         # A group of its own: the terminal's Ctrl-C would reach it beside the signal that is passed on, and count twice.
-        self.process = subprocess.Popen(self._command, env=self._environment, process_group=0)  # noqa: S603 - our own command line
+        line, _ = _lifeline()
+        self.process = subprocess.Popen(  # noqa: S603 - our own command line
+            self._command, env=self._environment | {VARIABLE: str(line)}, process_group=0, pass_fds=[line]
+        )
 
     def poll(self) -> int | None:
         """Return the exit code, if it has ended."""

@@ -18,6 +18,7 @@ from pgqueue.job import Policy
 from pgqueue.logs import LineWriter, configure
 from pgqueue.metrics import MetricsSubscriber
 from pgqueue.outcome import Snooze, bury, decide, give_back, refuse
+from pgqueue.outlet import Outlet
 from pgqueue.telemetry import Telemetry
 from tests.unit.claims import claimed
 
@@ -155,7 +156,7 @@ def test_a_traceback_is_shown_without_local_variables(as_json: bool) -> None:  #
 
 def test_no_line_is_lost_between_threads() -> None:
     out = io.StringIO()
-    writer = LineWriter(out)
+    writer = LineWriter(Outlet(out))
     stop = threading.Event()
 
     def flushing() -> None:

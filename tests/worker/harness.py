@@ -58,6 +58,7 @@ class Ledger:
     moments: list[tuple[int, str]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
     rescues: list[int] = field(default_factory=list)
+    crashes: list[int] = field(default_factory=list)
     dead: list[tuple[str, str, int]] = field(default_factory=list)
 
     def started(self, job: Claimed) -> None:
@@ -68,6 +69,9 @@ class Ledger:
 
     def lease_lost(self, job: Claimed) -> None:
         self.lost.append(job.id)
+
+    def crashed(self, job: Claimed) -> None:
+        self.crashes.append(job.id)
 
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         self.rescues.append(job_id)
