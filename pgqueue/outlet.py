@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from json import dumps
+from select import PIPE_BUF
 from typing import TextIO
 
 _MOST = 4 * 1024 * 1024  # characters that wait for the reader; what comes beyond is dropped and counted
@@ -86,9 +87,12 @@ def _told(lines: int) -> str:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    """Write whole lines, as many as a pipe takes at once: lines of several processes must not run into each other."""
+    view, start = memoryview(data), 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + PIPE_BUF) + 1 or data.find(b"\n", start) + 1 or len(data)
+        while start < end:
+            start += os.write(fd, view[start:end])
 
 
 def _standard(stream: TextIO) -> int | None:

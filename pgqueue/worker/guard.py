@@ -51,6 +51,7 @@ class Guard:
 
     def start(self) -> None:
         """Start the thread."""
+        self._arm()
         self._thread.start()
 
     def stop(self) -> None:
@@ -62,9 +63,9 @@ class Guard:
     def _work(self) -> None:
         ticks = 0
         while not self._stop.wait(_EVERY):
-            if ticks % 4 == 0 and sys.__stderr__ is not None:
-                faulthandler.dump_traceback_later(self._longest(), exit=True, file=sys.__stderr__)
             ticks += 1
+            if ticks % 4 == 0:
+                self._arm()
             self.look()
 
     def look(self) -> None:
@@ -87,6 +88,11 @@ class Guard:
 
     def _timeout(self, ctx: JobContext) -> float:
         return self._worker.runner.kinds[ctx.kind].timeout
+
+    def _arm(self) -> None:
+        """Have the process ended unless this is called again in time."""
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(self._longest(), exit=True, file=sys.__stderr__)
 
     def _longest(self) -> float:
         """Return how long the interpreter may be held: longer than the loop may be blocked."""

@@ -162,6 +162,9 @@ def die(how: str) -> None:
             ctypes.string_at(0)
         case "abort":
             os.abort()
+        case "template":
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
         case "channel":
             os.closerange(3, 256)
             threading.Event().wait()
@@ -218,6 +221,30 @@ class Neighbour(Job, retry=ONCE):
             await asyncio.Event().wait()
 
 
+class Quick(Job):
+    async def run(self, app: Handle, ctx: JobContext) -> None:
+        """Do nothing."""
+
+
+class Block(Job, timeout="300ms", retry=ONCE):
+    """Blocks the event loop, with or without the interpreter."""
+
+    gil: bool = False
+
+    async def run(self, app: Handle, ctx: JobContext) -> None:
+        if self.gil:
+            ctypes.PyDLL(None).sleep(600)
+        threading.Event().wait()
+
+
+class Rest(Job, retry=ONCE):
+    """Waits for nothing, and hinders nobody."""
+
+    async def run(self, app: Handle, ctx: JobContext) -> None:
+        await asyncio.to_thread(app.note, "resting")
+        await asyncio.Event().wait()
+
+
 JOBS: list[type[Job]] = [
     Tell,
     Answer,
@@ -232,6 +259,9 @@ JOBS: list[type[Job]] = [
     Busy,
     Poison,
     Neighbour,
+    Quick,
+    Block,
+    Rest,
 ]
 SETTINGS = Settings(
     lease="2s",
@@ -244,4 +274,14 @@ SETTINGS = Settings(
 )
 queue = Queue(SETTINGS)
 app = App(queue=queue, jobs=JOBS, handle=handle)
+
+
+def moody() -> Handle:
+    """A handle that only the worker itself can open."""
+    if os.environ.get("TEST_WORKER") != str(os.getpid()):
+        raise RuntimeError("not today")
+    return handle()
+
+
+broken = App(queue=queue, jobs=JOBS, handle=moody)
 PATH = f"{__name__}:app"

@@ -157,6 +157,9 @@ class Hall:
     def dead(self, job_id: int, field_name: str) -> Any:
         return scalar(self.conn, f"SELECT {field_name} FROM pgqueue.dead_jobs WHERE id = %s", job_id)
 
+    def claims(self, job_id: int) -> int:
+        return scalar(self.conn, "SELECT claims FROM pgqueue.jobs WHERE id = %s", job_id) or 0
+
     def wait_of(self, job_id: int) -> float:
         """Seconds until it is due, by the database's clock."""
         return float(

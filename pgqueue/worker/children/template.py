@@ -69,8 +69,8 @@ class Template:
         self._wake.setblocking(False)  # noqa: FBT003 - Python's own signature
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
-        self._control.sendall(b"ready\n")
         try:
+            self._control.sendall(b"ready\n")
             while self._listen():
                 self._reap()
         except OSError:
