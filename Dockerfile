@@ -12,7 +12,7 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 COPY constraints.txt /tmp/
 COPY --from=build /dist /tmp/dist
 RUN wheel=$(ls /tmp/dist/*.whl) \
-    && pip install --constraint /tmp/constraints.txt "$wheel[binary]" \
+    && pip install --constraint /tmp/constraints.txt "$wheel[binary,cron]" \
     && rm -r /tmp/dist /tmp/constraints.txt \
     && useradd --system --uid 10001 --no-create-home pgqueue
 USER pgqueue

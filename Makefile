@@ -49,5 +49,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv: install it (Debian: apt install python3-venv)"; exit 1; }
 	@echo "setting up $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[binary,embedded]' --group dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[binary,cron,embedded]' --group dev
 	@touch $@

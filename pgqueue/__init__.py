@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
+    from pgqueue.schedule import AsyncSchedules, Schedule, Schedules
     from pgqueue.settings import QueueSettings, Settings
     from pgqueue.worker.context import JobContext
 
 __all__ = [
     "App",
     "AsyncQueue",
+    "AsyncSchedules",
     "Cancel",
     "Context",
     "Continue",
@@ -35,6 +37,8 @@ __all__ = [
     "QueueSettings",
     "Retry",
     "RetryIn",
+    "Schedule",
+    "Schedules",
     "Settings",
     "Snooze",
     "__version__",
@@ -50,6 +54,7 @@ _HOMES = {
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),
+    "schedule": ("AsyncSchedules", "Schedule", "Schedules"),
     "settings": ("QueueSettings", "Settings"),
     "worker.context": ("JobContext",),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
 from pgqueue.job import Job, JobFailed
+from pgqueue.schedule import Schedule, entry_of
 from pgqueue.settings import PRIORITIES, QueueSettings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from pgqueue.queue import AsyncQueue, Queue
+    from pgqueue.schedule import Entry
     from pgqueue.settings import Settings
 
 
@@ -31,6 +33,7 @@ class App:
         handle: object = None,
         settings: Settings | None = None,
         on_job_failed: Sequence[type[JobFailed]] = (),
+        schedules: Iterable[Schedule] = (),
         engine: Engine | None = None,
         async_engine: AsyncEngine | None = None,
     ) -> None:
@@ -43,11 +46,13 @@ class App:
                 it when a worker starts (a context manager, sync or async, is entered and left).
             settings: default: those of ``queue``.
             on_job_failed: kinds that hear of buried jobs.
+            schedules: what recurs; workers keep these entries in the database.
             engine: for ``with ctx.transaction()``; default: made from the queue's database URL.
             async_engine: the same for ``async with``.
 
         Raises:
-            ConfigurationError: unknown queue, a kind defined twice, a listener that cannot listen, no jobs.
+            ConfigurationError: unknown queue, a kind defined twice, a listener that cannot listen, no jobs, a
+                faulty schedule.
 
         """
         self.queue = queue
@@ -60,6 +65,8 @@ class App:
         self.on_job_failed = tuple(on_job_failed)
         self.kinds: Mapping[str, type[Job]] = {}
         faults = list(self._collect([*jobs, *self.on_job_failed]))
+        self.schedules: Sequence[Entry] = ()
+        faults += self._schedule(schedules)
         if faults:
             raise ConfigurationError(f"{len(faults)} fault(s) in the App: " + "; ".join(faults))
 
@@ -84,6 +91,23 @@ class App:
             if not (_is_job_class(listener) and JobFailed in listener.__mro__):
                 yield f"{getattr(listener, '__name__', listener)} cannot listen: derive it from pgqueue.JobFailed"
         self.kinds = kinds
+
+    def _schedule(self, schedules: Iterable[object]) -> Iterable[str]:
+        entries: dict[str, Entry] = {}
+        for schedule in schedules:
+            if not isinstance(schedule, Schedule):
+                yield f"{schedule!r} is no Schedule"
+                continue
+            try:
+                entry = entry_of(schedule, self.queue)
+            except ConfigurationError as error:
+                yield str(error)
+                continue
+            if entry["kind"] not in self.kinds:
+                yield f"schedule {schedule.name!r} makes the kind {entry['kind']!r}, which jobs=[…] does not list"
+            if entries.setdefault(schedule.name, entry) is not entry:
+                yield f"the schedule {schedule.name!r} is named twice"
+        self.schedules = list(entries.values())
 
     def queues(self, names: Sequence[str] | None = None) -> dict[str, QueueSettings]:
         """Return the settings of these queues in this order of priority (None: all, by their priority)."""

@@ -3,7 +3,8 @@
 PgqueueError
 ├── ConfigurationError     settings, App, job classes: found at start, all faults at once
 │   ├── UnknownQueue       a queue that the App does not name
-│   └── UnknownKind        a kind that the App does not name
+│   ├── UnknownKind        a kind that the App does not name
+│   └── UnknownSchedule    a schedule that is neither in the code nor was added
 ├── InvalidJob             the job cannot be enqueued as it is (arguments, times, size)
 │   ├── MissingContext     no organization or user
 │   └── SecretInArguments  arguments that look like secrets
@@ -33,6 +34,10 @@ class UnknownQueue(ConfigurationError):
 
 class UnknownKind(ConfigurationError):
     """A kind of job that the App does not list."""
+
+
+class UnknownSchedule(ConfigurationError):
+    """A schedule that there is not."""
 
 
 class InvalidJob(PgqueueError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life, sources
+from pgqueue.schema import around, business, life, schedules, sources
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -35,6 +35,8 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     life.finished_jobs(tables)
     business.merged_jobs(tables, clock)
     sources.sources(tables, clock)
+    schedules.schedules(tables, clock)
+    schedules.schedule_runs(tables, clock)
     return tables
 
 

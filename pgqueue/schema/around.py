@@ -1,4 +1,4 @@
-"""What stands around the jobs: the stamp, queues and their marks, processes, schedules."""
+"""What stands around the jobs: the stamp, queues and their marks, processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, REGCLASS
 from pgqueue.schema.columns import (
     boolean,
     integer,
-    json,
     plain,
     smallint,
     text,
@@ -54,7 +53,7 @@ def queues(tables: sa.MetaData, clock: sa.TextClause) -> None:
 
 
 def processes(tables: sa.MetaData, clock: sa.TextClause) -> None:
-    """Who works, and when what recurs."""
+    """Who works."""
     sa.Table(
         "workers",
         tables,
@@ -70,17 +69,4 @@ def processes(tables: sa.MetaData, clock: sa.TextClause) -> None:
         time("heartbeat_at", nullable=False, server_default=clock),
         boolean("draining", nullable=False, server_default=sa.false()),
         postgresql_with={"fillfactor": 50},
-    )
-    sa.Table(
-        "schedules",
-        tables,
-        plain("name", primary_key=True),
-        plain("kind", nullable=False),
-        plain("queue", nullable=False),
-        json("args", nullable=False, server_default=sa.text("'{}'")),
-        text("cron", nullable=False),
-        text("time_zone", nullable=False, server_default="UTC"),
-        time("next_run_at"),
-        time("paused_at"),
-        time("created_at", nullable=False, server_default=clock),
     )

@@ -29,6 +29,7 @@ from pgqueue.worker.loop import Loop
 from pgqueue.worker.pump import Pump
 from pgqueue.worker.relay import Relay
 from pgqueue.worker.runner import Runner
+from pgqueue.worker.scheduler import schedule_loop
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.start import open_handle, parked_names, ready_database
 from pgqueue.worker.upkeep import Keeper
@@ -72,7 +73,7 @@ class Worker:
         self.runner = Runner(app, settings, self.engines, self.lifecycle, telemetry)
         self.children = isolate(self.runner, app, url, settings)
         self.burial = Burial(app, self.engines, self.lifecycle, self.runner.threads)
-        self.links = [Link(url, settings, name) for name in ("pump", "relay", "upkeep")]
+        self.links = [Link(url, settings, name) for name in ("pump", "relay", "upkeep", "schedules")]
         self.pump = Pump(self.id, self.links[0], self.lifecycle, self.slots, settings=settings, telemetry=telemetry)
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
@@ -92,7 +93,9 @@ class Worker:
         self.watch = Watch(self, on_watch, until_empty=until_empty)
         self.watch_loop = Loop("watch", self.watch.tick)
         self.carriers = Carriers(url, settings, self._ready)
-        self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop, *self.carriers.loops]
+        schedules = schedule_loop(app, self.links[3], self.links[2], on_fired=self.relay_loop.wake)
+        self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, schedules, self.watch_loop]
+        self.loops += self.carriers.loops
         self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
         self.exit_code = DRAINED
         self.stubborn = False

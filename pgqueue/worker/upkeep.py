@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import structlog
 
+from pgqueue.queries.schedules import Recurrence
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -101,6 +103,7 @@ class Keeper:
         self._queries = queries
         self._telemetry = telemetry
         self._rescue = Rescue(link, queries, settings, telemetry)
+        self._recurrence = Recurrence(settings.schema_name)
         self._lease = settings.lease.total_seconds()
         # Leases are looked at often enough that a job of a dead worker waits at most a third of a lease longer.
         self._every = min(10.0, self._lease / 3)
@@ -123,6 +126,7 @@ class Keeper:
             ("sample", 5.0, self._sample),
             ("unpark", 10.0, self._unpark),
             ("prune", 30.0, self._prune),
+            ("schedules", 30.0, self._schedules),
             ("sweep", 60.0, self._sweep),
             ("days", 600.0, self._days),
         ):
@@ -155,6 +159,9 @@ class Keeper:
         while len(pruned) >= _PAGE:
             pruned = await self._link.run(self._queries.prune())
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
+
+    async def _schedules(self) -> None:
+        await self._link.run(self._recurrence.keep())
 
     async def _sweep(self) -> None:
         """Look below the marks; whatever is found there was missed, and is worth a warning."""

@@ -16,7 +16,7 @@ from tests.sql.client import Connection, Relay, advance_clock, column
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "marks", "queues")
+TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "schedule_runs", "marks", "queues")
 GROWN = r"""
 SELECT format('DROP %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) FROM pg_class
 WHERE relnamespace = 'pgqueue'::regnamespace AND (

@@ -19,6 +19,7 @@ depends_on = None
 PARTS = (
     "0002_business",
     "0002_sources",
+    "0002_schedules",
 )
 
 

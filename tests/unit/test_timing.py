@@ -1,0 +1,302 @@
+"""When entries are due: the rule for clock changes, case by case, and against a slow oracle that walks the minutes."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pgqueue.errors import ConfigurationError
+from pgqueue.timing import COUNTED, NEVER, Cron, Every, passed, timing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
+BEFORE, BEHIND = timedelta(hours=4), timedelta(hours=5)
+# fixed times, on the hour and off it; steps; steps within an hour; ranges; days; several times in the hour that goes
+SHAPES = (
+    "30 2 * * *",
+    "0 0 * * *",
+    "15,45 1,2,3 * * *",
+    "*/15 * * * *",
+    "*/20 1-3 * * *",
+    "0 * * * *",
+    "5 */2 * * *",
+    "30 1-4 * * 0",
+    "59 23 28-31 * *",
+    "0-59/7 0,1,2,3 1-31 * *",
+)
+
+
+# ── the oracle: no arithmetic, it looks at the clock of each minute ───────────────────────────────────────────
+
+
+def field(text: str, low: int, high: int) -> set[int]:
+    """The numbers of one field."""
+    found: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        start, end = (low, high) if span == "*" else (int(first), int(last or (high if step else first)))
+        found |= set(range(start, end + 1, int(step or 1)))
+    return found
+
+
+@cache
+def fields(expression: str) -> tuple[set[int], ...]:
+    limits = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+    return tuple(field(text, *limit) for text, limit in zip(expression.split(), limits, strict=True))
+
+
+@cache
+def day_fits(expression: str, day: date) -> bool:
+    """Day of month and weekday: both if one of them begins with a star, else either."""
+    _, _, days, months, weekdays = fields(expression)
+    by_month, by_week = day.day in days, bool({day.isoweekday(), day.isoweekday() % 7} & weekdays)
+    _, _, dom, _, dow = expression.split()
+    fits = by_month and by_week if dom.startswith("*") or dow.startswith("*") else by_month or by_week
+    return day.month in months and fits
+
+
+def fits(expression: str, wall: datetime) -> bool:
+    minutes, hours, *_ = fields(expression)
+    return wall.minute in minutes and wall.hour in hours and day_fits(expression, wall.date())
+
+
+def walk(expression: str, zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
+    """Every run after ``start`` and not after ``end``, found by looking at each minute."""
+    minute, hour, *_ = expression.split()
+    fixed = not minute.startswith("*") and not hour.startswith("*")
+    moment, highest = start, start.astimezone(zone).replace(tzinfo=None)
+    while moment < end:
+        moment += MINUTE
+        wall = moment.astimezone(zone).replace(tzinfo=None)
+        if not fixed:
+            if fits(expression, wall):
+                yield moment
+        elif wall > highest:  # the clock shows new times, and passes those that it jumps over
+            passed_walls = (highest + n * MINUTE for n in range(1, (wall - highest) // MINUTE + 1))
+            if any(fits(expression, one) for one in passed_walls):
+                yield moment
+            highest = wall
+
+
+def runs(cron: Cron, start: datetime, end: datetime) -> list[datetime]:
+    found, moment = [], cron.after(start)
+    while moment <= end:
+        found.append(moment)
+        moment = cron.after(moment)
+    return found
+
+
+# ── all zones, all changes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def changes(zone: ZoneInfo) -> tuple[datetime, ...]:
+    """Every minute from 2020 to 2035 at which the zone's offset becomes another."""
+    found, day, offset = [], BEGIN, BEGIN.astimezone(zone).utcoffset()
+    while day < END:
+        following = day + DAY
+        if following.astimezone(zone).utcoffset() != offset:
+            low, high = 0, DAY // MINUTE
+            while high - low > 1:
+                middle = (low + high) // 2
+                same = (day + middle * MINUTE).astimezone(zone).utcoffset() == offset
+                low, high = (middle, high) if same else (low, middle)
+            found.append(day + high * MINUTE)
+            offset = following.astimezone(zone).utcoffset()
+        day = following
+    return tuple(found)
+
+
+@cache
+def zones() -> dict[str, tuple[datetime, ...]]:
+    """One zone of each behaviour that has changes; there are many names for the same clock."""
+    found: dict[tuple[object, ...], str] = {}
+    for name in sorted(available_timezones()):
+        zone = ZoneInfo(name)
+        if found_changes := changes(zone):
+            clock = (*found_changes, *(one.astimezone(zone).utcoffset() for one in found_changes))
+            found.setdefault(clock, name)
+    return {name: clock[: len(clock) // 2] for clock, name in found.items()}  # type: ignore[misc]  # moments, then offsets
+
+
+def test_every_change_of_every_zone_agrees_with_the_oracle() -> None:
+    known = zones()
+    assert len(known) > 30
+    chance = random.Random(20200101)  # noqa: S311 - a fixed choice, guards nothing
+    looked_at = 0
+    for name, moments in known.items():
+        for change in moments:
+            expression = chance.choice(SHAPES)
+            cron = Cron(expression, name)
+            start, end = change - BEFORE, change + BEHIND
+            expected = list(walk(expression, cron.zone, start, end))
+            assert runs(cron, start, end) == expected, f"{expression} in {name} around {change}"
+            looked_at += 1
+    assert looked_at > 500
+
+
+def numbers(low: int, high: int) -> st.SearchStrategy[str]:
+    one = st.integers(low, high)
+    return st.one_of(
+        st.just("*"),
+        one.map(str),
+        st.lists(one, min_size=2, max_size=4, unique=True).map(lambda found: ",".join(map(str, found))),
+        st.tuples(one, one).map(lambda pair: f"{min(pair)}-{max(pair)}"),
+        st.integers(2, 30).map(lambda step: f"*/{step}"),
+    )
+
+
+EXPRESSIONS = st.tuples(numbers(0, 59), numbers(0, 23), numbers(1, 28), numbers(1, 12), numbers(0, 7)).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(EXPRESSIONS, st.data())
+def test_any_expression_in_any_zone_agrees_with_the_oracle(expression: str, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(zones())))
+    change = data.draw(st.sampled_from(zones()[name]))
+    start = change - BEFORE + data.draw(st.integers(0, 300)) * MINUTE
+    cron = Cron(expression, name)
+    assert runs(cron, start, start + BEHIND) == list(walk(expression, cron.zone, start, start + BEHIND))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.sampled_from(SHAPES), st.timedeltas(timedelta(), END - BEGIN), st.data())
+def test_the_next_run_lies_ahead_and_none_lies_between(expression: str, into: timedelta, data: st.DataObject) -> None:
+    moment = BEGIN + into
+    cron = Cron(expression, data.draw(st.sampled_from(sorted(zones()))))
+    following = cron.after(moment)
+    assert moment < following
+    between = moment + (following - moment) * data.draw(st.floats(0, 0.999))
+    assert cron.after(between) == following
+
+
+# ── the rule, case by case ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "day", "expected"),
+    [
+        # New York springs from 2:00 to 3:00 on 2026-03-08, at 7:00 UTC
+        pytest.param("30 2 * * *", "America/New_York", "2026-03-08", ["07:00"], id="skipped, at the jump"),
+        pytest.param("0,30 2 * * *", "America/New_York", "2026-03-08", ["07:00"], id="two skipped, one run"),
+        pytest.param("0 2,3 * * *", "America/New_York", "2026-03-08", ["07:00"], id="skipped and the jump, one run"),
+        pytest.param("*/30 2 * * *", "America/New_York", "2026-03-08", [], id="a star, skipped, no run"),
+        # and falls from 2:00 back to 1:00 on 2026-11-01, at 6:00 UTC
+        pytest.param("30 1 * * *", "America/New_York", "2026-11-01", ["05:30"], id="repeated, the first one"),
+        pytest.param(
+            "30 * * * *", "America/New_York", "2026-11-01", ["04:30", "05:30", "06:30"], id="a star, repeated, twice"
+        ),
+        # Lord Howe moves by half an hour: 2:00 to 2:30 on 2026-10-04, at 15:30 UTC of the day before
+        pytest.param("15 2 * * *", "Australia/Lord_Howe", "2026-10-04", ["15:30"], id="half an hour skipped"),
+        # Kiritimati, the first place to see a day
+        pytest.param("0 0 * * *", "Pacific/Kiritimati", "2026-03-08", ["10:00"], id="UTC+14"),
+    ],
+)
+def test_the_rule_for_clock_changes(expression: str, zone: str, day: str, expected: list[str]) -> None:
+    cron = Cron(expression, zone)
+    midnight = datetime.fromisoformat(day).replace(tzinfo=cron.zone)
+    start = midnight.astimezone(UTC) - timedelta(seconds=1)
+    end = (midnight + timedelta(hours=3, minutes=1)).astimezone(UTC)
+    assert [
+        f"{run:%H:%M}" for run in runs(cron, start, end) if expected == [] or f"{run:%H:%M}" in expected
+    ] == expected
+
+
+def test_six_fields_begin_with_the_second() -> None:
+    cron = Cron("*/20 30 2 * * *", "America/New_York")
+    ordinary = datetime(2026, 3, 7, 7, 0, tzinfo=UTC)
+    assert [f"{run:%H:%M:%S}" for run in runs(cron, ordinary, ordinary + timedelta(hours=1))] == [
+        "07:30:00",
+        "07:30:20",
+        "07:30:40",
+    ]
+    skipped = datetime(2026, 3, 8, 5, 0, tzinfo=UTC)
+    assert runs(cron, skipped, skipped + timedelta(hours=4)) == [datetime(2026, 3, 8, 7, tzinfo=UTC)]
+
+
+def test_a_leap_day_that_is_a_fifth_monday_is_found_decades_ahead() -> None:
+    assert Cron("0 0 * 2 MON#5").after(datetime(2026, 1, 1, tzinfo=UTC)) == datetime(2044, 2, 29, tzinfo=UTC)
+
+
+def test_every_counts_from_the_epoch_so_that_all_agree() -> None:
+    every = Every(timedelta(seconds=10))
+    start = datetime(2026, 1, 1, 0, 0, 3, 500, tzinfo=UTC)
+    assert every.after(start) == datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
+    assert every.after(every.after(start)) == datetime(2026, 1, 1, 0, 0, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 0 30 2 *", "days that exist"),
+        ("0 0 31 2,4,6,9,11 *", "days that exist"),
+        ("", "five fields"),
+        ("* * * *", "five fields"),
+        ("* * * * * * *", "five fields"),
+        ("@daily", "five fields"),
+        ("60 * * * *", "Bad minute"),
+        ("* 24 * * *", "Bad hour"),
+        ("*/0 * * * *", "Bad minute"),
+        ("5-1 * * * *", "Bad minute"),
+        ("² * * * *", "Bad minute"),
+        ("* * * * * " + "1," * 100 + "1", "200 characters"),
+    ],
+)
+def test_a_cron_that_cannot_be_kept_says_what_to_write(expression: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Cron(expression)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text(st.sampled_from("0123456789*/-,#LW MONFEB²\t\x00"), max_size=40))
+def test_nonsense_is_refused_with_our_own_error(expression: str) -> None:
+    with suppress(ConfigurationError):
+        assert Cron(expression).after(BEGIN) > BEGIN
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "America", "/etc/localtime", "../UTC", "UTC\0", "x" * 300])
+def test_an_unknown_time_zone_says_how_zones_are_named(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="Europe/Warsaw"):
+        Cron("0 0 * * *", name)
+
+
+def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cronsim", None)
+    with pytest.raises(ConfigurationError, match=r"pip install .pgqueue-jobs\[cron\]."):
+        Cron("0 0 * * *")
+    assert timing(None, timedelta(seconds=10), "UTC").after(BEGIN) > BEGIN
+
+
+@pytest.mark.parametrize("length", [timedelta(), timedelta(milliseconds=999), timedelta(days=3651)])
+def test_an_interval_that_nobody_could_keep_is_refused(length: timedelta) -> None:
+    with pytest.raises(ConfigurationError, match="between 1 second and 3650 days"):
+        Every(length)
+
+
+def test_runs_that_passed_are_counted_and_the_latest_are_kept() -> None:
+    hourly = Cron("0 * * * *")
+    noon = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    count, latest = passed(hourly, datetime(2026, 1, 1, 3, tzinfo=UTC), noon, keep=3)
+    assert (count, [run.hour for run in latest]) == (10, [10, 11, 12])
+
+
+def test_years_of_seconds_are_not_walked_through() -> None:
+    count, latest = passed(Cron("* * * * * *"), BEGIN, BEGIN + timedelta(days=2000), keep=2)
+    assert count == COUNTED
+    assert latest == [BEGIN + timedelta(days=2000, seconds=-1), BEGIN + timedelta(days=2000)]
+
+
+def test_an_entry_that_is_never_due_again_is_told_by_a_moment_far_ahead() -> None:
+    assert Cron("0 0 * 2 MON#5").after(datetime(2090, 1, 1, tzinfo=UTC)) < NEVER
+    assert NEVER.year == 9998
