@@ -20,7 +20,7 @@ from pgqueue.duration import duration
 from pgqueue.errors import ConfigurationError, MissingContext, PgqueueError, UnknownSchedule
 from pgqueue.job import Job, checked_job
 from pgqueue.queries.schedules import Recurrence
-from pgqueue.timing import timing
+from pgqueue.timing import timing, zone
 
 if TYPE_CHECKING:
     from pgqueue.db import AsyncTransaction, SyncTransaction
@@ -75,7 +75,7 @@ def entry_of(schedule: Schedule, queue: Queue | AsyncQueue) -> Entry:
     faults: list[str] = []
 
     entry: Entry = {}
-    for part in (_name, _timing, _missed, _jitter, partial(_job, queue=queue)):
+    for part in (_name, _timing, _zone, _missed, _most, _jitter, partial(_job, queue=queue)):
         try:
             entry |= part(schedule)
         except PgqueueError as error:
@@ -97,14 +97,19 @@ def _timing(schedule: Schedule) -> Entry:
     if (schedule.cron is None) == (schedule.every is None):
         raise ConfigurationError('give either cron="30 2 * * *" or every="10s"')
     every = None if schedule.every is None else duration(schedule.every, what="every")
-    if every is not None and schedule.time_zone != "UTC":
-        raise ConfigurationError("every counts elapsed time, which has no zone; drop time_zone, or write a cron")
-    texts: tuple[object, ...] = (schedule.cron or "", schedule.time_zone)
-    if not all(isinstance(text, str) for text in texts):
-        raise ConfigurationError("cron and time_zone are text")
-    timing(schedule.cron, every, schedule.time_zone)
+    given: object = schedule.cron
+    if given is not None and not isinstance(given, str):
+        raise ConfigurationError(f'cron is {given!r}; write text, such as "30 2 * * *"')
+    timing(schedule.cron, every, "UTC")
     cron = None if schedule.cron is None else " ".join(schedule.cron.split())
-    return {"cron": cron, "every": None if every is None else _interval(every), "time_zone": schedule.time_zone}
+    return {"cron": cron, "every": None if every is None else _interval(every)}
+
+
+def _zone(schedule: Schedule) -> Entry:
+    zone(schedule.time_zone)
+    if schedule.every is not None and schedule.time_zone != "UTC":
+        raise ConfigurationError("every counts elapsed time, which has no zone; drop time_zone, or write a cron")
+    return {"time_zone": schedule.time_zone}
 
 
 def _jitter(schedule: Schedule) -> Entry:
@@ -117,10 +122,14 @@ def _jitter(schedule: Schedule) -> Entry:
 def _missed(schedule: Schedule) -> Entry:
     if schedule.missed not in get_args(Missed):
         raise ConfigurationError(f"missed is {schedule.missed!r}; choose skip, once or all")
+    return {"missed": schedule.missed}
+
+
+def _most(schedule: Schedule) -> Entry:
     most: object = schedule.most
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
         raise ConfigurationError(f"most is {most!r}; give a number from 1 to {_MOST}")
-    return {"missed": schedule.missed, "most": most}
+    return {"most": most}
 
 
 def _job(schedule: Schedule, *, queue: Queue | AsyncQueue) -> Entry:
@@ -148,7 +157,7 @@ def _portable(value: Any) -> Any:
 
 
 def _interval(length: timedelta) -> str:
-    return f"{length.total_seconds():f} seconds"
+    return f"{length.days} days {length.seconds}.{length.microseconds:06} seconds"
 
 
 class _Face:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.cli import dead, jobs, operate, queues, sources
+from pgqueue.cli import dead, jobs, operate, queues, schedules, sources
 from pgqueue.cli.state import URL_VARIABLE, Options
 
 EPILOG = (
@@ -47,6 +47,7 @@ app.command()(operate.work)
 app.add_typer(jobs.group, name="jobs")
 app.add_typer(dead.group, name="dead")
 app.add_typer(queues.group, name="queues")
+app.add_typer(schedules.group, name="schedules")
 app.command()(queues.workers)
 app.add_typer(sources.group, name="sources")
 app.command()(operate.kinds)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.db import run
 from pgqueue.doctor.finding import Finding, Limits, length
+from pgqueue.doctor.schedules import schedules
 from pgqueue.migrations import VERSION
 from pgqueue.queries.control import MOST, Control
 from pgqueue.queries.upkeep import Upkeep
@@ -188,4 +189,5 @@ ALL: tuple[Check, ...] = (
     unknown_kinds,
     expired_leases,
     dead_letters,
+    schedules,
 )

@@ -37,6 +37,8 @@ class Limits:
     """How long a worker may say nothing."""
     lease_grace: timedelta = timedelta(seconds=20)
     """How long after its lease a job may wait for its rescue, which looks every 10 s."""
+    overdue: timedelta = timedelta(seconds=90)
+    """How long behind its time a schedule may fire."""
     wake_up: float = 2.0
     """Seconds in which a notification must arrive."""
 

@@ -93,6 +93,14 @@ class RunRow(NamedTuple):
     outcome: str | None
 
 
+class Overdue(NamedTuple):
+    """An entry that should have been fired; ``left``: no living worker has it in its code."""
+
+    name: str
+    seconds: float
+    left: bool
+
+
 class Recurrence:
     """The blocks of ``schedules.sql`` for one schema."""
 
@@ -160,9 +168,10 @@ class Recurrence:
         params = {"name": name, "limit": limit}
         return Query(self._sql["schedule_runs"], lambda rows: [RunRow._make(row) for row in rows], params)
 
-    def overdue(self, grace: timedelta) -> Query[list[tuple[str, float]]]:
-        """Return (name, seconds) of enabled entries that nobody moved for longer than ``grace``."""
-        return Query(self._sql["overdue_schedules"], lambda rows: [(row[0], row[1]) for row in rows], {"grace": grace})
+    def overdue(self, grace: timedelta) -> Query[list[Overdue]]:
+        """Return enabled entries that nobody moved for longer than ``grace``, the worst first."""
+        params = {"grace": grace, "stale": STALE}
+        return Query(self._sql["overdue_schedules"], lambda rows: [Overdue._make(row) for row in rows], params)
 
 
 def _firsts(rows: Rows) -> list[Any]:

@@ -247,7 +247,8 @@ FROM pgqueue.schedule_runs r WHERE r.schedule = %(name)s ORDER BY r.tick DESC LI
 
 -- name: overdue_schedules
 -- Enabled entries that no worker moves.
-SELECT s.name, extract(epoch FROM n.now - coalesce(s.next_run_at, s.changed_at))::float8
+SELECT s.name, extract(epoch FROM n.now - coalesce(s.next_run_at, s.changed_at))::float8,
+  s.source = 'code' AND s.listed_at < n.now - %(stale)s
 FROM pgqueue.schedules s, (SELECT pgqueue.clock() AS now OFFSET 0) AS n
 WHERE s.paused_at IS NULL AND coalesce(s.next_run_at, s.changed_at) < n.now - %(grace)s
 ORDER BY coalesce(s.next_run_at, s.changed_at) LIMIT 100

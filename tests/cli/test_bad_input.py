@@ -26,6 +26,12 @@ NEED_A_DATABASE = [
     ("queues",),
     ("queues", "pause", "default"),
     ("queues", "resume", "default"),
+    ("schedules",),
+    ("schedules", "show", "purge"),
+    ("schedules", "pause", "purge"),
+    ("schedules", "resume", "purge"),
+    ("schedules", "run", "purge"),
+    ("schedules", "remove", "purge"),
     ("workers",),
     ("doctor",),
 ]

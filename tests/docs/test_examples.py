@@ -113,3 +113,11 @@ def test_a_death_is_heard(reader: Reader, conn: Connection, example: None) -> No
 def test_an_old_payload_is_brought_up_to_date(reader: Reader, conn: Connection) -> None:
     conn.execute("SELECT pgqueue.enqueue('ResizeImage', '{\"image_id\": 7, \"side\": 32}', 'org-1', 'user-1')")
     assert reader.works("versions:app") == "image 7: 32 x 32\n"
+
+
+def test_what_recurs_runs_when_it_is_asked_for_and_is_listed(reader: Reader, conn: Connection) -> None:
+    assert reader.runs("recurring.py").startswith("job ")
+    assert "purged what is older than 7 days" in reader.works("recurring:app")
+    found = conn.execute("SELECT name, source, paused_by FROM pgqueue.schedules ORDER BY name").fetchall()
+    assert found == [("dispatch", "code", None), ("purge", "code", None), ("purge-week", "added", "ann")]
+    assert "America/Sao_Paulo" in reader.runs("-m", "pgqueue", "schedules")
