@@ -92,7 +92,7 @@ def show_schedule(ctx: typer.Context, name: Name) -> None:
     shown["next runs"] = unreadable or "\n".join(f"{run:%a %Y-%m-%d %H:%M:%S %Z}  =  {when(run)}" for run in coming)
     shown["last runs"] = "\n".join(
         f"{when(run.tick)}  job {run.job_id}  {run.outcome or 'unknown'}"
-        + (f"  (asked for by {run.asked_by})" if run.asked_by is not None else "")
+        + ("" if run.asked_by is None else f"  (asked for by {run.asked_by or 'somebody'})")
         for run in runs
     )
     sheet(shown)

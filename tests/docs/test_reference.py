@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from inspect import signature
 
 from prometheus_client import CollectorRegistry
 
-from pgqueue import Job, JobContext, JobFailed, QueueSettings, Settings, outcome
+from pgqueue import Job, JobContext, JobFailed, QueueSettings, Schedule, Settings, outcome
 from pgqueue.metrics import MetricsSubscriber
 from pgqueue.settings import ENVIRONMENT
 from tests.docs.pages import ROOT, table_cells
@@ -56,6 +57,11 @@ def test_every_policy_keyword_is_documented() -> None:
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     assert keywords <= table_cells("docs/jobs.md", 1)
+
+
+def test_every_property_of_a_schedule_is_documented() -> None:
+    properties = {field.name for field in fields(Schedule)} - {"_"}
+    assert properties <= table_cells("docs/schedules.md", 1)
 
 
 def test_everything_a_running_job_knows_is_documented() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,6 +16,14 @@ from pgqueue.queries.schedules import Recurrence
 from pgqueue.worker.plan import planned
 from tests.sql.client import Connection, column, scalar
 from tests.worker.clockwork import QUEUE, at, entry, jobs, put_clock, scheduler, settle, ticks
+from tests.worker.harness import eventually
+from tests.worker.jobs import Note
+from tests.worker.processes import Process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.worker.harness import Hall
 
 pytestmark = pytest.mark.anyio
 STEER = Schedules(QUEUE)
@@ -129,3 +138,22 @@ async def test_the_ledger_outlives_a_clock_that_was_put_back(database_url: str, 
         await settle(one)
     assert (jobs(conn), ticks(conn)) == (1, ["01 02:30"])
     assert column(conn, "SELECT next_run_at FROM pgqueue.schedules") == [at("2026-03-02 02:30")]
+
+
+def test_worker_processes_lose_and_double_no_tick_when_one_is_killed(hall: Hall, tmp_path: Path) -> None:
+    STEER.add(hall.conn, entry("second", job=Note(text="ticked"), every="1s", missed="all"))
+    count = "SELECT count(*) FROM pgqueue.schedule_runs"
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Process(tmp_path, hall.url)) for _ in range(3)]
+        for worker in workers:
+            worker.says("worker.ready")
+        eventually(lambda: scalar(hall.conn, count) >= 2)
+        workers[0].popen.kill()
+        before = scalar(hall.conn, count)
+        eventually(lambda: scalar(hall.conn, count) >= before + 2)
+        STEER.pause(hall.conn, "second")
+        made = column(hall.conn, "SELECT tick FROM pgqueue.schedule_runs ORDER BY tick")
+        eventually(lambda: set(hall.states()) == {"completed"})
+    assert made == [made[0] + n * timedelta(seconds=1) for n in range(len(made))]
+    assert len(hall.states()) == len(made)
+    assert {note.split()[0] for note in hall.effects()} == {"ticked"}
