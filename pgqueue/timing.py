@@ -1,6 +1,7 @@
 """When an entry is due: a cron expression in a time zone, or a fixed interval. Pure arithmetic, no clock of its own.
 
-A library does the calendar, in wall time that knows no zone. What the zone's clock does to wall times is decided here:
+A library does the calendar, in wall time that knows no zone; its own walk through a zone loses times where the clock
+changes by half an hour, and has no rule for six fields. What the zone's clock does to wall times is decided here:
 
 - an entry at fixed times (neither minute nor hour begins with `*`) runs once for each wall time: the first time it is
   shown, or, when the clock jumps over it, at the moment of the jump;

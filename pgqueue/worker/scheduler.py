@@ -94,7 +94,8 @@ class Scheduler:
             if not plans:
                 raise
             if len(plans) == 1:
-                self._leave_out(plans[0].row.name, str(error).strip())
+                # the primary message alone: the details hold the row, and with it the job's arguments
+                self._leave_out(plans[0].row.name, error.diag.message_primary or type(error).__name__)
                 return await self._fire([])
             middle = len(plans) // 2
             one, other = await self._fire(plans[:middle]), await self._fire(plans[middle:])

@@ -19,9 +19,9 @@ from pgqueue.timing import COUNTED, NEVER, Cron, Every, passed, timing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+MINUTE, SPAN = timedelta(minutes=1), timedelta(days=8)  # no zone changes twice within eight days
 BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
-BEFORE, BEHIND = timedelta(hours=4), timedelta(hours=5)
+BEFORE, BEHIND = timedelta(hours=3), timedelta(hours=4)
 # fixed times, on the hour and off it; steps; steps within an hour; ranges; days; several times in the hour that goes
 SHAPES = (
     "30 2 * * *",
@@ -34,6 +34,9 @@ SHAPES = (
     "30 1-4 * * 0",
     "59 23 28-31 * *",
     "0-59/7 0,1,2,3 1-31 * *",
+    # hours that half an hour's change repeats in part
+    "* 2 * * *",
+    "*/10 1,2 * * *",
 )
 
 
@@ -103,18 +106,18 @@ def runs(cron: Cron, start: datetime, end: datetime) -> list[datetime]:
 
 def changes(zone: ZoneInfo) -> tuple[datetime, ...]:
     """Every minute from 2020 to 2035 at which the zone's offset becomes another."""
-    found, day, offset = [], BEGIN, BEGIN.astimezone(zone).utcoffset()
-    while day < END:
-        following = day + DAY
+    found, moment, offset = [], BEGIN, BEGIN.astimezone(zone).utcoffset()
+    while moment < END:
+        following = moment + SPAN
         if following.astimezone(zone).utcoffset() != offset:
-            low, high = 0, DAY // MINUTE
+            low, high = 0, SPAN // MINUTE
             while high - low > 1:
                 middle = (low + high) // 2
-                same = (day + middle * MINUTE).astimezone(zone).utcoffset() == offset
+                same = (moment + middle * MINUTE).astimezone(zone).utcoffset() == offset
                 low, high = (middle, high) if same else (low, middle)
-            found.append(day + high * MINUTE)
+            found.append(moment + high * MINUTE)
             offset = following.astimezone(zone).utcoffset()
-        day = following
+        moment = following
     return tuple(found)
 
 

@@ -283,6 +283,7 @@ async def test_an_entry_that_the_outbox_refuses_stops_no_other(
         ("schedule.unreadable", "b"),
         ("schedule.unreadable", "d"),
     }
+    assert not any("acme" in line["error"] or "days" in line["error"] for line in said), "rows hold arguments"
 
 
 async def test_a_worker_fires_what_its_app_lists_and_runs_it(hall: Hall) -> None:
