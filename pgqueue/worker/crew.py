@@ -114,8 +114,12 @@ class Crew:
             structlog.get_logger("pgqueue").exception("runner.failed", jobId=str(claimed.id))
             kind = self.runner.kinds.get(claimed.kind)
             settlement, follower = (fate.decide(claimed, kind.policy, error) if kind else fate.refuse(claimed)), None
-        if task not in self._given_up:
+        if task in self._given_up:
+            return  # settled without it
+        if settlement is None or follower is not None or settlement.moment == "bury":
             await self._settle(claimed, settlement, follower)
+        else:
+            self.pump.add(settlement)
 
     async def _settle(self, claimed: Claimed, settlement: Settlement | None, follower: Job | None) -> None:
         if settlement is None:

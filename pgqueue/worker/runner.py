@@ -93,7 +93,7 @@ class Runner:
         # Whatever was there when a process died is innocent but for one: alone in a child, each shows what it is.
         if (kind.in_child or claimed.crashes) and self.isolation is not None:
             return await self.isolation.run(claimed, kind, task)
-        if self.leftovers.blocks(claimed.id):
+        if self.leftovers.runs and self.leftovers.blocks(claimed.id):
             return fate.give_back(claimed, _BLOCKED_PAUSE), None
         try:
             job = kind.decode(claimed)

@@ -56,26 +56,27 @@ class Leftovers:
     def __init__(self, most: int) -> None:
         """Allow this many at once."""
         self._most = most
-        self._runs: dict[object, tuple[int, float]] = {}
+        self.runs: dict[object, tuple[int, float]] = {}
+        """What goes on: the job's id and its timeout."""
         self._waiting: dict[int, float] = {}
 
     def __len__(self) -> int:
         """How many go on."""
-        return len(self._runs)
+        return len(self.runs)
 
     def add(self, run: object, job_id: int, timeout: float) -> None:
         """Count a run that was told to end and does not."""
-        self._runs[run] = job_id, timeout
+        self.runs[run] = job_id, timeout
 
     def end(self, run: object) -> None:
         """It has ended after all. Called from its thread, too."""
-        self._runs.pop(run, None)
+        self.runs.pop(run, None)
 
     def blocks(self, job_id: int) -> bool:
         """Tell whether an earlier run of this job goes on here: two must not run at once."""
-        if not self._runs:
+        if not self.runs:
             return False
-        for held, timeout in list(self._runs.values()):
+        for held, timeout in list(self.runs.values()):
             if held == job_id:
                 self._waiting.setdefault(job_id, time.monotonic() + max(timeout, _LEAST_PATIENCE))
                 return True
@@ -84,11 +85,11 @@ class Leftovers:
 
     def too_many(self) -> str | None:
         """Say why the process has to end; None: it need not."""
-        if not self._runs:
+        if not self.runs:
             self._waiting.clear()
             return None
-        if len(self._runs) >= self._most:
-            return f"{len(self._runs)} jobs go on although they were told to end"
-        held = {job_id for job_id, _ in list(self._runs.values())}
+        if len(self.runs) >= self._most:
+            return f"{len(self.runs)} jobs go on although they were told to end"
+        held = {job_id for job_id, _ in list(self.runs.values())}
         late = [job for job, until in self._waiting.items() if job in held and time.monotonic() > until]
         return f"job {late[0]} waits for the end of its earlier run, which does not come" if late else None
