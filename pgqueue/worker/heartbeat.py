@@ -56,6 +56,11 @@ class Heartbeat:
         """Start the thread."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """The thread goes on; an error of our own code would end it."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Stop after the last job has ended: the last thing a worker does before it goes."""
         self._stop.set()

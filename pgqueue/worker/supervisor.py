@@ -103,7 +103,7 @@ class Supervisor:
                 if code is None:
                     if self._signals == 0 and time.monotonic() - child.started > _STEADY:
                         child.deaths = 0
-                elif self._signals or code in (0, *_USAGE_OR_SCHEMA):
+                elif self._signals or code in _USAGE_OR_SCHEMA or (code == 0 and _ends_when_empty()):
                     # Ended by our own signal before it could listen to signals: it had claimed nothing yet.
                     early = self._signals > 0 and code == -signal.SIGTERM
                     worst = max(worst, 0 if early else code if code >= 0 else 1)
@@ -140,6 +140,11 @@ class Supervisor:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # the library is untyped here
         start_http_server(self._port or 0, registry=registry)
+
+
+def _ends_when_empty() -> bool:
+    """Tell whether a process may end well by itself; else a job has ended it, with any code it liked."""
+    return "--until-empty" in sys.argv
 
 
 def _without_processes(arguments: list[str]) -> list[str]:

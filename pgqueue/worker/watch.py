@@ -64,6 +64,8 @@ class Watch:
         late = worker.heartbeat is not None and now - worker.heartbeat.last > longest
         if late and not self._in_danger:
             self._lease_in_danger()
+        if worker.heartbeat is not None and not worker.heartbeat.alive:
+            worker.recycle("the thread that renews the leases has ended")
         self._in_danger = late
 
     def _lease_in_danger(self) -> None:

@@ -110,6 +110,17 @@ def test_a_death_is_heard(reader: Reader, conn: Connection, example: None) -> No
     assert conn.execute("SELECT told FROM alerts").fetchall() == [("RemindCustomer died: dead",)]
 
 
+def test_each_executor_runs_its_job_and_bombs_hurt_nobody(reader: Reader, conn: Connection) -> None:
+    reader.runs("executors.py", "memory", "loop")
+    told = reader.works("executors:app")
+    assert "called in the event loop" in told
+    assert "wrote page 2 in a thread" in told
+    assert "memory: attempts, " in told
+    assert "loop: attempts, the job ran longer than its timeout of 1 s" in told
+    assert [state for _, state in states(conn)] == ["completed"] * 3 + ["dead"] * 2
+    assert conn.execute("SELECT resized FROM images").fetchall() == [(True,)]
+
+
 def test_an_old_payload_is_brought_up_to_date(reader: Reader, conn: Connection) -> None:
     conn.execute("SELECT pgqueue.enqueue('ResizeImage', '{\"image_id\": 7, \"side\": 32}', 'org-1', 'user-1')")
     assert reader.works("versions:app") == "image 7: 32 x 32\n"

@@ -22,7 +22,7 @@ from tests.sql.client import (
     state_of,
 )
 
-MOMENTS = ["complete", "cancel", "discard", "retry", "snooze", "give_back", "refuse", "bury"]
+MOMENTS = ["complete", "cancel", "discard", "retry", "snooze", "give_back", "refuse", "crash", "bury"]
 
 
 def row(conn: Connection, job: int, *columns: str) -> tuple[Any, ...]:
@@ -57,7 +57,7 @@ def test_what_is_kept_for_no_time_leaves_nothing(conn: Connection, relay: Relay)
 
 @pytest.mark.parametrize(
     ("moment", "attempt", "front"),
-    [("retry", 1, False), ("snooze", 0, False), ("give_back", 0, True), ("refuse", 0, False)],
+    [("retry", 1, False), ("snooze", 0, False), ("give_back", 0, True), ("refuse", 0, False), ("crash", 0, True)],
 )
 def test_a_postponed_job_waits_and_only_a_retry_spends_the_attempt(
     conn: Connection,
@@ -92,6 +92,32 @@ def test_a_retry_adds_its_error_to_the_history(conn: Connection, relay: Relay) -
     assert set(errors[-1]) == {"at", "attempt", "error"}
 
 
+@pytest.mark.parametrize(
+    ("moment", "crashes"), [("crash", 3), ("retry", 0), ("snooze", 0), ("give_back", 2), ("refuse", 2)]
+)
+def test_crashes_are_counted_in_a_row(conn: Connection, relay: Relay, moment: str, crashes: int) -> None:
+    (job,) = claimed(conn, relay)
+    conn.execute("UPDATE pgqueue.jobs SET crashes = 2")
+    settle(conn, ended(job, moment, 0, '{"type": "ProcessDied"}'))
+    assert row(conn, job.id, "crashes") == (crashes,)
+    if moment == "crash":
+        assert row(conn, job.id, "errors -> 0 ->> 'type'") == ("ProcessDied",)
+
+
+def test_a_crash_is_fenced(conn: Connection, relay: Relay) -> None:
+    (job,) = claimed(conn, relay)
+    assert settle(conn, Settlement(job.id, job.claims + 1, "crash", 0, "{}")) == {job.id}
+    assert row(conn, job.id, "crashes", "claimed_by IS NULL") == (0, False)
+
+
+def test_the_crash_that_buries_is_counted_once(conn: Connection, relay: Relay) -> None:
+    jobs = claimed(conn, relay, 2)
+    conn.execute("UPDATE pgqueue.jobs SET crashes = 2")
+    conn.execute("UPDATE pgqueue.jobs SET crashes = 3, doomed = 'crashed' WHERE id = %s", [jobs[1].id])
+    settle(conn, *(ended(job, "bury", note='{"reason": "crashed"}') for job in jobs))
+    assert conn.execute("SELECT crashes FROM pgqueue.dead_jobs").fetchall() == [(3,), (3,)]
+
+
 def test_a_buried_job_keeps_everything(conn: Connection, relay: Relay) -> None:
     (job,) = claimed(conn, relay)
     settle(conn, ended(job, "bury"))
@@ -104,7 +130,7 @@ def test_a_buried_job_keeps_everything(conn: Connection, relay: Relay) -> None:
 def test_a_batch_of_every_outcome_settles_in_one_call(conn: Connection, relay: Relay) -> None:
     jobs = claimed(conn, relay, len(MOMENTS))
     assert settle(conn, *(ended(job, m, 60) for job, m in zip(jobs, MOMENTS, strict=True))) == set()
-    states = ["completed", "cancelled", "discarded", "waiting", "waiting", "waiting", "waiting", "dead"]
+    states = ["completed", "cancelled", "discarded", "waiting", "waiting", "waiting", "waiting", "waiting", "dead"]
     assert [state_of(conn, job.id) for job in jobs] == states
 
 

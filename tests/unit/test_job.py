@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -80,6 +81,36 @@ def test_a_misspelt_keyword_fails_at_import_with_what_was_meant(keyword: str, me
 )
 def test_a_policy_that_cannot_work_fails_at_import(keywords: dict[str, Any]) -> None:
     with pytest.raises((ConfigurationError, TypeError), match="Sample's"):
+        define(**keywords)
+
+
+def test_a_child_process_and_its_limits_are_policy() -> None:
+    class Heavy(Job, executor="process", memory="512MB", cpu="30s"):
+        def run(self, app: object, ctx: object) -> None: ...
+
+    class Heavier(Heavy, memory="1.5GB"):
+        """The rest is inherited."""
+
+    assert (Heavy.policy.executor, Heavy.policy.memory, Heavy.policy.cpu) == ("process", 512 * 2**20, timedelta(0, 30))
+    assert (Heavier.policy.executor, Heavier.policy.memory) == ("process", 1536 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "told"),
+    [
+        ({"executor": "fork"}, "executor is 'fork'; write executor=\"process\", or leave it out"),
+        ({"executor": "process", "memory": 512}, 'memory is 512; write text with a unit, such as "512MB"'),
+        ({"executor": "process", "memory": "512"}, "memory is '512'; write text with a unit"),
+        ({"executor": "process", "memory": "1KB"}, "memory is '1KB'; it must lie between 1MB and 1024GB"),
+        ({"executor": "process", "memory": "9999GB"}, "must lie between"),
+        ({"executor": "process", "cpu": "100ms"}, "cpu is '100ms'; processor time is counted in seconds"),
+        ({"executor": "process", "cpu": 3}, "write a timedelta or text with a unit"),
+        ({"memory": "512MB"}, 'memory limits a child process; say executor="process" with it'),
+        ({"cpu": "3s"}, 'cpu limits a child process; say executor="process" with it'),
+    ],
+)
+def test_limits_that_nothing_could_hold_fail_at_import(keywords: dict[str, Any], told: str) -> None:
+    with pytest.raises((TypeError, ConfigurationError), match=re.escape(told)):
         define(**keywords)
 
 

@@ -11,7 +11,7 @@ from pgqueue import Cancel, Continue, Dead, Discard, Done, Job, JobContext, Retr
 from pgqueue.errors import ConfigurationError
 from pgqueue.failure import Failure
 from pgqueue.job import Policy
-from pgqueue.outcome import Claimed, Outcome, Settlement, bury, decide, give_back, refuse
+from pgqueue.outcome import Claimed, Outcome, Settlement, bury, crash, decide, give_back, refuse
 from tests.unit.claims import claimed
 
 POLICY = Policy(retry=Retry(3, ["60s", "300s"]), retain=timedelta(hours=2))
@@ -154,3 +154,12 @@ def test_the_same_cause_has_the_same_fingerprint() -> None:
     assert one == other
     assert one != fingerprint(claimed(kind="Other"), "user 17 'ann' missing")
     assert one != fingerprint(claimed(), "account 17 'ann' missing")
+
+
+def test_a_crash_waits_longer_each_time_and_the_last_one_buries() -> None:
+    failure = Failure("ProcessDied", "the process of the job was ended by SIGSEGV")
+    first, second, third = (crash(claimed(crashes=n), failure, 3) for n in range(3))
+    assert [each.moment for each in (first, second, third)] == ["crash", "crash", "bury"]
+    assert (first.seconds, second.seconds) == (1.0, 2.0)
+    assert third.reason == "crashed"
+    assert crash(claimed(), failure, 3, scale=10.0).seconds == 0.1

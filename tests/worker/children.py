@@ -34,6 +34,7 @@ from pgqueue import (
 from tests.worker.jobs import Handle, handle
 
 ONCE = Retry(1, [])
+FOREVER = 600  # seconds: longer than any test
 EFFECT = sa.text("INSERT INTO effects (note) VALUES (:note)")
 
 
@@ -115,9 +116,9 @@ class Endless(InChild, timeout="400ms", retry=Retry(2, ["60s"])):
                 while True:
                     pass
             case "sleep":
-                ctypes.CDLL(None).sleep(600)
+                ctypes.CDLL(None).sleep(FOREVER)
             case "gil":
-                ctypes.PyDLL(None).sleep(600)  # keeps the interpreter
+                ctypes.PyDLL(None).sleep(FOREVER)  # keeps the interpreter
             case "regex":
                 re.match(r"(a+)+$", "a" * 60 + "b")
             case "grandchild":
@@ -233,7 +234,7 @@ class Block(Job, timeout="300ms", retry=ONCE):
 
     async def run(self, app: Handle, ctx: JobContext) -> None:
         if self.gil:
-            ctypes.PyDLL(None).sleep(600)
+            ctypes.PyDLL(None).sleep(FOREVER)
         threading.Event().wait()
 
 

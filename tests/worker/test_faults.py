@@ -40,7 +40,7 @@ def workers(hall: Hall) -> list[int]:
 # ── poison ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("how", ["kill", "segfault"])
+@pytest.mark.parametrize("how", ["exit", "segfault"])
 def test_poison_takes_a_worker_down_once_and_its_neighbours_lose_nothing(hall: Hall, tmp_path: Path, how: str) -> None:
     neighbours = [hall.enqueue(Neighbour()) for _ in range(3)]
     poison = hall.enqueue(Poison(how=how))

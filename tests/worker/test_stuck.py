@@ -157,3 +157,16 @@ def test_a_run_that_waits_too_long_for_its_earlier_one_asks_for_the_end_of_the_p
     left.end("thread")
     assert not left.blocks(7)
     assert left.too_many() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_worker_whose_heartbeat_thread_broke_gives_its_jobs_back_and_ends(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: object) -> None:
+        raise SystemExit  # ends a thread without a word
+
+    monkeypatch.setattr("pgqueue.worker.heartbeat.Heartbeat.beat", broken)
+    hall.serve(Fine, heartbeat="50ms", lease="6s")
+    async with asyncio.timeout(PATIENCE):
+        assert await hall.worker().run() == 1
