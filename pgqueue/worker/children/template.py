@@ -75,6 +75,7 @@ class Template:
                 self._reap()
         except OSError:
             pass  # the worker is gone in the middle of a line
+        signal.set_wakeup_fd(-1)
         for pid in self._children:
             _kill_group(pid)
 
