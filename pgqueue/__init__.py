@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
     from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.unique import Debounce, Throttle, Unique
     from pgqueue.worker.context import JobContext
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Continue",
     "Dead",
     "Death",
+    "Debounce",
     "Discard",
     "Done",
     "Job",
@@ -37,6 +39,8 @@ __all__ = [
     "RetryIn",
     "Settings",
     "Snooze",
+    "Throttle",
+    "Unique",
     "__version__",
     "bind",
     "current_context",
@@ -51,6 +55,7 @@ _HOMES = {
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),
     "settings": ("QueueSettings", "Settings"),
+    "unique": ("Debounce", "Throttle", "Unique"),
     "worker.context": ("JobContext",),
 }
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.retry import Retry
+from pgqueue.unique import Unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age")
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "unique")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Policy:
     """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
+    unique: Unique | None = None
+    """None: any number of equal jobs."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -88,6 +91,14 @@ def _check_methods(job: type[BaseModel]) -> None:
                 f"{job.__name__}.{name} has a `yield`: calling it would run none of it; take the `yield` out, "
                 "and enqueue what it would yield with queue.enqueue_many"
             )
+
+
+def _check_values(name: str, retry: object, unique: object) -> None:
+    """Refuse policies that are not what their keyword takes."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+    if unique is not None and not isinstance(unique, Unique):
+        raise TypeError(f"{name} unique is {unique!r}; give Unique('field', while_='live')")
 
 
 def checked_job(job: object) -> Job:
@@ -147,6 +158,7 @@ class Job(BaseModel):
         retry: Retry | None = None,
         retain: Duration | None = None,
         max_age: Duration | None = None,
+        unique: Unique | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -169,9 +181,9 @@ class Job(BaseModel):
             "retry": retry,
             "retain": None if retain is None else duration(retain, what=f"{name} retain"),
             "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
+            "unique": unique,
         }
-        if retry is not None and not isinstance(retry, Retry):
-            raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+        _check_values(name, retry, unique)
         if version < 1:
             raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
         cls.policy = replace(
@@ -182,6 +194,8 @@ class Job(BaseModel):
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
             safe=cls.policy.safe | frozenset(safe),
         )
+        if cls.policy.unique is not None and not abstract:
+            cls.policy.unique.check(cls.__name__, cls.model_fields)
         if not abstract and not callable(getattr(cls, "run", None)):
             raise TypeError(
                 f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"

@@ -34,6 +34,8 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     life.dead_jobs(tables, clock)
     life.finished_jobs(tables)
     business.merged_jobs(tables, clock)
+    business.unique(tables)
+    business.effects(tables, clock)
     return tables
 
 

@@ -8,10 +8,12 @@
 -- One row, no index but the key: nothing here waits for another enqueuer. The id is the job's id for life.
 INSERT INTO pgqueue.outbox
   (run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, args,
+   unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 VALUES
   (%(run_at)s, %(delay)s, %(max_age)s, %(payload_version)s, %(max_attempts)s, %(priority)s,
-   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb)
+   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb,
+   %(unique_hash)s, %(unique_while)s, %(unique_period)s, %(unique_max_wait)s, %(on_conflict)s)
 RETURNING id
 
 -- name: enqueue_many
@@ -19,7 +21,8 @@ RETURNING id
 -- outbox's mark rests on "transaction id first, job id second" (see the trigger on the table).
 COPY pgqueue.outbox
   (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, args,
+   unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 FROM STDIN
 
 -- name: last_job_id
@@ -32,19 +35,26 @@ WHERE lane = 1 AND id > %(after)s AND trace_id BETWEEN %(first)s AND %(last)s
 ORDER BY id
 
 -- function: enqueue
--- The same from SQL, triggers and other languages.
+-- The same from SQL, triggers and other languages. A new parameter goes to the end: older calls stay valid.
 CREATE OR REPLACE FUNCTION pgqueue.enqueue(
   kind text, args jsonb, organization_id text, user_id text, queue text DEFAULT 'default',
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL,
   correlation_id uuid DEFAULT gen_random_uuid(), payload_version integer DEFAULT 1,
-  max_attempts integer DEFAULT NULL, max_age interval DEFAULT NULL)
+  max_attempts integer DEFAULT NULL, max_age interval DEFAULT NULL,
+  unique_key text DEFAULT NULL, unique_while text DEFAULT 'live', unique_period interval DEFAULT NULL,
+  on_conflict text DEFAULT 'skip', unique_max_wait interval DEFAULT NULL)
 RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
   INSERT INTO pgqueue.outbox (run_at, delay, max_age, payload_version, max_attempts, correlation_id, trace_id,
-                              queue, kind, organization_id, user_id, args)
-  VALUES (enqueue.run_at, enqueue.delay, enqueue.max_age, enqueue.payload_version, enqueue.max_attempts,
-          enqueue.correlation_id, gen_random_uuid(), enqueue.queue, enqueue.kind,
-          enqueue.organization_id, enqueue.user_id, enqueue.args)
+                              queue, kind, organization_id, user_id, args,
+                              unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
+  SELECT enqueue.run_at, enqueue.delay, enqueue.max_age, enqueue.payload_version, enqueue.max_attempts,
+         enqueue.correlation_id, gen_random_uuid(), enqueue.queue, enqueue.kind,
+         enqueue.organization_id, enqueue.user_id, enqueue.args,
+         CASE WHEN u.keyed THEN pgqueue.unique_hash(enqueue.organization_id, enqueue.kind, enqueue.unique_key) END,
+         CASE WHEN u.keyed AND enqueue.unique_period IS NOT NULL THEN 'period' WHEN u.keyed THEN enqueue.unique_while END,
+         enqueue.unique_period, enqueue.unique_max_wait, CASE WHEN u.keyed THEN enqueue.on_conflict END
+  FROM (SELECT enqueue.unique_key IS NOT NULL AS keyed) AS u
   RETURNING id
 $$
 
@@ -120,7 +130,8 @@ BEGIN
     SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
            CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
-           p.unique_hash, p.limits, p.cost, p.args
+           -- a period is kept by unique_periods, whatever becomes of the job
+           CASE WHEN p.unique_while IS DISTINCT FROM 'period' THEN p.unique_hash END, p.limits, p.cost, p.args
     FROM placed p LEFT JOIN heads h ON h.queue = p.queue AND h.lane = p.priority
     RETURNING id, queue, lane, position
   ), advanced AS MATERIALIZED (
@@ -328,6 +339,8 @@ BEGIN
         AND j.run_at >= 'epoch'::timestamptz
           + coalesce(pg_sequence_last_value('pgqueue.promote_mark'), 0) * interval '1 microsecond')
     OR EXISTS (SELECT FROM pgqueue.pins)
+    OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND NOT EXISTS (
+      SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex')))
     OR EXISTS (
       SELECT FROM (SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v,
                           coalesce(pg_sequence_last_value(m.head), 0) AS h FROM pgqueue.marks m OFFSET 0) k
@@ -422,6 +435,7 @@ BEGIN
   own_xid := pg_current_xact_id();
   settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();
+  PERFORM pgqueue.relay_release();
   relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch);
   promoted := ARRAY(SELECT pgqueue.promote(batch) UNION SELECT pgqueue.unpin());
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
@@ -449,18 +463,36 @@ AS $$
 DECLARE
   single bigint[] := pgqueue.outbox_read(0::smallint, seen[1], gaps, batch);
   bulk bigint[] := pgqueue.outbox_read(1::smallint, seen[2], gaps, batch);
+  movable bigint[] := single;
+  movable_bulk bigint[] := bulk;
+  keyed bigint[] := '{}';
+  merged bigint[] := '{}';
+  aside bigint[];
   moved bigint[];
   woken text[];
   low bigint[];
+  entered record;
 BEGIN
-  PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
-    SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
-    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk))) n
-  WHERE NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = n.queue AND m.lane = n.priority);
+  FOR entered IN
+    SELECT o.queue, o.priority, array_agg(o.id) FILTER (WHERE o.unique_hash IS NOT NULL) AS keyed FROM pgqueue.outbox o
+    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk)) GROUP BY o.queue, o.priority
+  LOOP
+    IF NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = entered.queue AND m.lane = entered.priority) THEN
+      PERFORM pgqueue.add_queue(entered.queue, entered.priority);
+    END IF;
+    keyed := keyed || entered.keyed;
+  END LOOP;
+  IF cardinality(keyed) > 0 THEN
+    SELECT coalesce(array_agg(m.id), '{}'), coalesce(array_agg(m.id) FILTER (WHERE m.done), '{}') INTO aside, merged
+    FROM pgqueue.relay_merge(keyed) m;
+    movable := ARRAY(SELECT unnest(single) EXCEPT SELECT unnest(aside));
+    movable_bulk := ARRAY(SELECT unnest(bulk) EXCEPT SELECT unnest(aside));
+  END IF;
   SELECT coalesce(array_agg(r.moved), '{}'), coalesce(array_agg(DISTINCT r.woken) FILTER (WHERE r.woken IS NOT NULL), '{}')
   INTO moved, woken FROM (
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single) s UNION ALL
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s) r;
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, movable) s UNION ALL
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, movable_bulk) s) r;
+  moved := moved || merged;
   low := ARRAY[greatest(marks[1], least(settled, (SELECT min(i) - 1 FROM unnest(single) i))),
                greatest(marks[2], least(settled, (SELECT min(i) - 1 FROM unnest(bulk) i)))];
   IF settled IS NULL THEN low := marks; END IF;

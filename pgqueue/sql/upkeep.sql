@@ -102,12 +102,18 @@ $$
 CREATE OR REPLACE FUNCTION pgqueue.sweep_move(from_lane smallint, ids bigint[])
 RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
 AS $$
+DECLARE
+  aside bigint[];
 BEGIN
   IF NOT pgqueue.hold_turn('relay') THEN RETURN 0; END IF;
   PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
     SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
     WHERE o.lane = sweep_move.from_lane AND o.id = ANY (sweep_move.ids)) n;
-  RETURN (SELECT count(*) FROM pgqueue.relay_split(sweep_move.from_lane, sweep_move.ids));
+  aside := ARRAY(SELECT m.id FROM pgqueue.relay_merge(ARRAY(
+    SELECT o.id FROM pgqueue.outbox o
+    WHERE o.lane = sweep_move.from_lane AND o.id = ANY (sweep_move.ids) AND o.unique_hash IS NOT NULL)) m);
+  RETURN cardinality(aside) + (SELECT count(*) FROM pgqueue.relay_split(sweep_move.from_lane,
+    ARRAY(SELECT unnest(sweep_move.ids) EXCEPT SELECT unnest(aside))));
 END
 $$
 
@@ -246,6 +252,9 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
                AND coalesce(o.run_at, o.enqueued_at + coalesce(o.delay, interval '0')) <= (SELECT pgqueue.clock()))
     OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL
                AND j.run_at <= (SELECT pgqueue.clock()) AND j.queue = ANY (%(queues)s))
+    OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND h.queue = ANY (%(queues)s)
+               AND (h.not_before <= (SELECT pgqueue.clock())) IS NOT FALSE
+               AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex')))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
                WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL)) AS left
 
