@@ -10,9 +10,10 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pgqueue.context import Context, checked_note, chosen_context
+from pgqueue.context import Context, checked_note, required_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
-from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
+from pgqueue.effects import AsyncEffects, SyncEffects
+from pgqueue.errors import InvalidJob, UnknownQueue
 from pgqueue.job import checked_id, checked_ids, checked_job
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
@@ -89,15 +90,7 @@ class _Face:
         return self._control.discard_dead(ids, by=by, reason=reason, keep=_KEEP)
 
     def _context(self, given: Context | None) -> Context:
-        if (context := chosen_context(given)) is not None:
-            return context
-        settings = self.settings
-        if settings.default_organization_id and settings.default_user_id:
-            return Context(settings.default_organization_id, settings.default_user_id)
-        raise MissingContext(
-            "no context: pass context=Context(organization_id=…, user_id=…), bind one with pgqueue.bind(…), or, for an "
-            "application without tenants, set default_organization_id and default_user_id in the settings"
-        )
+        return required_context(given, self.settings.default_organization_id, self.settings.default_user_id)
 
     def _bulk(self, jobs: Iterable[Job], given: Context | None, due: When) -> tuple[list[Enqueued], UUID, UUID]:
         """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
@@ -112,7 +105,7 @@ class _Face:
         return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
 
 
-class Queue(_Face):
+class Queue(_Face, SyncEffects):
     """The queue for code that is not asynchronous."""
 
     def enqueue(
@@ -197,7 +190,7 @@ class Queue(_Face):
         return run(conn, self._control.resume(queue))
 
 
-class AsyncQueue(_Face):
+class AsyncQueue(_Face, AsyncEffects):
     """The queue for asynchronous code: the verbs of `Queue`, awaited."""
 
     async def enqueue(

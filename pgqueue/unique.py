@@ -97,14 +97,14 @@ class Unique:
     def __repr__(self) -> str:
         """Show the policy as it would be written."""
         parts = [repr(field) for field in self.fields]
-        parts.append(f"while_={f'{self.period.total_seconds():g}s' if self.period else self.while_!r}")
+        parts.append(f"while_='{f'{self.period.total_seconds():g}s' if self.period else self.while_}'")
         parts.append(f"on_conflict={self.on_conflict!r}")
         parts += [
             f"{name}='{length.total_seconds():g}s'"
             for name, length in (("wait", self.wait), ("max_wait", self.max_wait))
             if length is not None
         ]
-        return f"{type(self).__name__}({', '.join(parts)})"
+        return f"Unique({', '.join(parts)})"
 
 
 class Debounce(Unique):

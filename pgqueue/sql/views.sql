@@ -33,7 +33,7 @@ SELECT a.* FROM (
   FROM pgqueue.dead_jobs d
   UNION ALL
   SELECT m.id, 'merged', m.queue, m.kind, m.payload_version, m.organization_id, m.user_id, m.correlation_id, m.trace_id,
-    0, NULL, 0, NULL, m.enqueued_at, NULL, m.merged_at, NULL, NULL, 'merged into job ' || m.survivor, NULL, '[]'
+    0::smallint, NULL, 0::smallint, NULL, m.enqueued_at, NULL, m.merged_at, NULL, NULL, 'merged into job ' || m.survivor, NULL, '[]'
   FROM pgqueue.merged_jobs m
 ) AS a
 WHERE (a.keep_until > (SELECT pgqueue.clock())) IS NOT FALSE
