@@ -458,7 +458,7 @@ $$
 -- committed or gone), but stays below what this very transaction takes: it may still roll back, setval does not.
 CREATE OR REPLACE FUNCTION pgqueue.relay_round(
   seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer)
-RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
   single bigint[] := pgqueue.outbox_read(0::smallint, seen[1], gaps, batch);
