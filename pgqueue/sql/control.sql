@@ -56,8 +56,8 @@ WITH asked AS (
 ), risen AS (
   DELETE FROM pgqueue.dead_jobs d USING asked a
   WHERE d.id = ANY (%(ids)s) AND d.id = a.id AND (a.unique_hash IS NULL OR a.place = 1
-    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.unique_hash = a.unique_hash)
-    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = a.hold))
+    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.unique_hash = a.unique_hash OFFSET 0)
+    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = a.hold OFFSET 0))
   RETURNING d.*, a.hold
 )
 INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,

@@ -254,7 +254,7 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
                AND j.run_at <= (SELECT pgqueue.clock()) AND j.queue = ANY (%(queues)s))
     OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND h.queue = ANY (%(queues)s)
                AND (h.not_before <= (SELECT pgqueue.clock())) IS NOT FALSE
-               AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex')))
+               AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
                WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL)) AS left
 
