@@ -36,6 +36,8 @@ ORDER BY id
 
 -- function: enqueue
 -- The same from SQL, triggers and other languages. A new parameter goes to the end: older calls stay valid.
+-- The hash is that of pgqueue/unique.py: lengths before the parts. It calls no function of ours, because whoever may
+-- call this one need not be allowed to call others.
 CREATE OR REPLACE FUNCTION pgqueue.enqueue(
   kind text, args jsonb, organization_id text, user_id text, queue text DEFAULT 'default',
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL,
@@ -51,7 +53,10 @@ AS $$
   SELECT enqueue.run_at, enqueue.delay, enqueue.max_age, enqueue.payload_version, enqueue.max_attempts,
          enqueue.correlation_id, gen_random_uuid(), enqueue.queue, enqueue.kind,
          enqueue.organization_id, enqueue.user_id, enqueue.args,
-         CASE WHEN u.keyed THEN pgqueue.unique_hash(enqueue.organization_id, enqueue.kind, enqueue.unique_key) END,
+         CASE WHEN u.keyed THEN (
+           SELECT sha256(string_agg(convert_to(length(p.part) || ':', 'UTF8') || p.part, '' ORDER BY p.n))
+           FROM (VALUES (1, convert_to(enqueue.organization_id, 'UTF8')), (2, convert_to(enqueue.kind, 'UTF8')),
+                        (3, convert_to(enqueue.unique_key, 'UTF8'))) AS p (n, part)) END,
          CASE WHEN u.keyed AND enqueue.unique_period IS NOT NULL THEN 'period' WHEN u.keyed THEN enqueue.unique_while END,
          enqueue.unique_period, enqueue.unique_max_wait, CASE WHEN u.keyed THEN enqueue.on_conflict END
   FROM (SELECT enqueue.unique_key IS NOT NULL AS keyed) AS u

@@ -5,16 +5,6 @@
 -- for is left in the outbox for the next round. jobs_unique is only the net.
 -- hold = 'unique:<hash in hex>' keeps a job behind the live one of its hash; it has no hash of its own until then.
 
--- function: unique_hash
--- Lengths stand before the parts, so that no two lists of parts read the same. pgqueue/unique.py does the same.
-CREATE OR REPLACE FUNCTION pgqueue.unique_hash(organization_id text, kind text, key text)
-RETURNS bytea LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT sha256(string_agg(convert_to(octet_length(p.bytes) || ':', 'UTF8') || p.bytes, '' ORDER BY p.n))
-  FROM (VALUES (1, convert_to(unique_hash.organization_id, 'UTF8')), (2, convert_to(unique_hash.kind, 'UTF8')),
-               (3, convert_to(unique_hash.key, 'UTF8'))) AS p (n, bytes)
-$$
-
 -- function: relay_rivals
 -- Each hash of these outbox rows that is not alone: twice among them, live already, or with a job held behind a live
 -- one. The policy of the newest row counts. verb: join the target, replace what it will do, free the hash of a running

@@ -30,10 +30,10 @@ def enqueue(conn: Connection, first: int, last: int, keeps: str = "live") -> Non
 def fill(conn: Connection) -> None:
     """Live jobs with the hashes that `enqueue` gives to 1 … LIVE."""
     fill_some(conn, LIVE)
-    query = (
-        "UPDATE pgqueue.jobs j SET unique_hash = pgqueue.unique_hash('org', 'K', j.id::text) WHERE unique_hash IS NULL"
+    conn.execute(
+        """UPDATE pgqueue.jobs SET unique_hash = sha256(convert_to('3:org1:K' || length(id::text) || ':' || id, 'UTF8'))
+           WHERE unique_hash IS NULL"""
     )
-    conn.execute(query)
 
 
 @pytest.mark.parametrize("analysed", ["never", "when it was empty", "as it is"])
@@ -72,4 +72,4 @@ def test_what_merging_reads_does_not_grow_with_what_is_live(conn: Connection) ->
         conn.execute("DELETE FROM pgqueue.jobs")
         conn.execute("DELETE FROM pgqueue.unique_periods")
         conn.execute("VACUUM pgqueue.jobs, pgqueue.outbox, pgqueue.merged_jobs")
-    assert figures[-1] < figures[0] + 1000, figures
+    assert figures[-1] < figures[0] * 1.5, figures
