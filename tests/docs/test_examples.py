@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -113,3 +113,29 @@ def test_a_death_is_heard(reader: Reader, conn: Connection, example: None) -> No
 def test_an_old_payload_is_brought_up_to_date(reader: Reader, conn: Connection) -> None:
     conn.execute("SELECT pgqueue.enqueue('ResizeImage', '{\"image_id\": 7, \"side\": 32}', 'org-1', 'user-1')")
     assert reader.works("versions:app") == "image 7: 32 x 32\n"
+
+
+def test_of_equal_jobs_one_does_the_work(reader: Reader, conn: Connection) -> None:
+    reader.runs("uniqueness.py")
+    printed = reader.works("uniqueness:app")
+    assert sorted(printed.splitlines()) == [
+        "feed 1 up to 2",
+        "published 1, asked by schedule",
+        "warned the owner of 1",
+    ]
+    found = conn.execute("SELECT state, count(*) FROM pgqueue.all_jobs GROUP BY state ORDER BY state").fetchall()
+    assert found == [("completed", 3), ("merged", 105), ("waiting", 1)]
+    conn.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock()")
+    assert reader.works("uniqueness:app") == "indexed 'a new text'\n"
+
+
+def test_running_twice_is_the_same_as_running_once(reader: Reader, conn: Connection, example: None) -> None:
+    tables = (EXAMPLES / "idempotency.py").read_text("utf-8").split('TABLES = """')[1].split('"""')[0]
+    conn.execute(cast("Any", tables))
+    reader.runs("idempotency.py")
+    printed = reader.works("idempotency:app")
+    conn.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock()")  # whoever found the lock taken has another look
+    printed += reader.works("idempotency:app")
+    assert printed.splitlines() in [[f"sent 1 with 'pgqueue-{job}' under a lock"] for job in (3, 4)]
+    assert conn.execute("SELECT count(*) FROM credits").fetchall() == [(1,)]
+    assert {state for _, state in states(conn)} == {"completed"}
