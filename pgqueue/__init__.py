@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pgqueue.retry import Retry
     from pgqueue.schedule import AsyncSchedules, Schedule, Schedules
     from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.unique import Debounce, Throttle, Unique
     from pgqueue.worker.context import JobContext
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Continue",
     "Dead",
     "Death",
+    "Debounce",
     "Discard",
     "Done",
     "Job",
@@ -41,6 +43,8 @@ __all__ = [
     "Schedules",
     "Settings",
     "Snooze",
+    "Throttle",
+    "Unique",
     "__version__",
     "bind",
     "current_context",
@@ -56,6 +60,7 @@ _HOMES = {
     "retry": ("Retry",),
     "schedule": ("AsyncSchedules", "Schedule", "Schedules"),
     "settings": ("QueueSettings", "Settings"),
+    "unique": ("Debounce", "Throttle", "Unique"),
     "worker.context": ("JobContext",),
 }
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

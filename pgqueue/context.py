@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 64
+_LONGEST_KEY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,33 @@ def chosen_context(given: object) -> Context | None:
     return context
 
 
-def checked_note(text: object) -> str:
-    """Refuse a ``by`` or ``reason`` that PostgreSQL cannot store."""
+def required_context(given: object, organization_id: str | None, user_id: str | None) -> Context:
+    """Return the chosen context, or that of an application without tenants. Raises MissingContext."""
+    if (context := chosen_context(given)) is not None:
+        return context
+    if organization_id and user_id:
+        return Context(organization_id, user_id)
+    raise MissingContext(
+        "no context: pass context=Context(organization_id=…, user_id=…), bind one with pgqueue.bind(…), or, for an "
+        "application without tenants, set default_organization_id and default_user_id in the settings"
+    )
+
+
+def checked_note(text: object, what: str = "by and reason") -> str:
+    """Refuse a text that PostgreSQL cannot store."""
     if not isinstance(text, str) or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise InvalidJob(f"by and reason are text without NUL and lone surrogates, not {ascii(text)[:80]}")
+        raise InvalidJob(f"{what}: text without NUL and lone surrogates, not {ascii(text)[:80]}")
     return text
+
+
+def checked_key(key: object, what: str) -> str:
+    """Refuse a key that could not be stored and found again."""
+    if not isinstance(key, str) or not 1 <= len(key) <= _LONGEST_KEY:
+        length = f"{len(key)} characters long" if isinstance(key, str) else f"a {type(key).__name__}"
+        raise InvalidJob(
+            f"{what} is {length}; give text of 1 to {_LONGEST_KEY} characters, or a hash of what is longer"
+        )
+    return checked_note(key, what)
 
 
 @contextmanager

@@ -12,12 +12,19 @@ PgqueueError
 ├── DatabaseUnavailable    no connection
 ├── SchemaMismatch         the queue's tables are missing, older or newer than this version
 ├── LeaseLost              the job was given to another worker; nothing was changed
+├── LockTaken              somebody holds the lock; try later
+├── LockLost               the lock has expired or was taken over
 ├── JobTimeout             the job ran longer than its timeout
 ├── EmbeddedMissing        the extra "embedded" is not installed
 └── EmbeddedFailed         the embedded PostgreSQL did not start
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class PgqueueError(Exception):
@@ -66,6 +73,19 @@ class SchemaMismatch(PgqueueError):
 
 class LeaseLost(PgqueueError):
     """The job is no longer held by its worker; nothing was written."""
+
+
+class LockTaken(PgqueueError):
+    """Somebody else holds the lock."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        """``retry_after``: when it expires, unless its holder extends it."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LockLost(PgqueueError):
+    """The lock has expired or was taken over; what it guarded must not be committed."""
 
 
 class JobTimeout(PgqueueError):

@@ -14,6 +14,7 @@ from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.isolation import check_limits, isolation
 from pgqueue.retry import Retry
+from pgqueue.unique import Unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "executor", "memory", "cpu")
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "unique", "executor", "memory", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Policy:
     """How many bytes a run may allocate in its child process."""
     cpu: timedelta | None = None
     """How much processor time a run may use in its child process."""
+    unique: Unique | None = None
+    """None: any number of equal jobs."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -95,6 +98,22 @@ def _check_methods(job: type[BaseModel]) -> None:
                 f"{job.__name__}.{name} has a `yield`: calling it would run none of it; take the `yield` out, "
                 "and enqueue what it would yield with queue.enqueue_many"
             )
+
+
+def _check_values(name: str, retry: object, unique: object) -> None:
+    """Refuse policies that are not what their keyword takes."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+    if unique is not None and not isinstance(unique, Unique):
+        raise TypeError(f"{name} unique is {unique!r}; give Unique('field', while_='live')")
+
+
+def _check_concrete(job: type[Job]) -> None:
+    """Refuse what cannot run, or names fields that it does not have."""
+    if job.policy.unique is not None:
+        job.policy.unique.check(job.__name__, job.model_fields)
+    if not callable(getattr(job, "run", None)):
+        raise TypeError(f"{job.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class")
 
 
 def checked_job(job: object) -> Job:
@@ -157,6 +176,7 @@ class Job(BaseModel):
         executor: str | None = None,
         memory: str | None = None,
         cpu: Duration | None = None,
+        unique: Unique | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -179,9 +199,9 @@ class Job(BaseModel):
             "retry": retry,
             "retain": None if retain is None else duration(retain, what=f"{name} retain"),
             "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
+            "unique": unique,
         } | isolation(name, executor, memory, cpu)
-        if retry is not None and not isinstance(retry, Retry):
-            raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+        _check_values(name, retry, unique)
         if version < 1:
             raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
         cls.policy = replace(
@@ -193,10 +213,8 @@ class Job(BaseModel):
             safe=cls.policy.safe | frozenset(safe),
         )
         check_limits(name, cls.policy.executor, {"memory": cls.policy.memory, "cpu": cls.policy.cpu})
-        if not abstract and not callable(getattr(cls, "run", None)):
-            raise TypeError(
-                f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"
-            )
+        if not abstract:
+            _check_concrete(cls)
 
     @classmethod
     def upgrade(cls, args: dict[str, Any], version: int) -> dict[str, Any]:

@@ -10,27 +10,30 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pgqueue.context import Context, checked_note, chosen_context
+from pgqueue.context import Context, checked_note, required_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
-from pgqueue.duration import Duration, duration
-from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
+from pgqueue.effects import AsyncEffects, SyncEffects
+from pgqueue.errors import InvalidJob, UnknownQueue
 from pgqueue.job import checked_id, checked_ids, checked_job
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
 from pgqueue.settings import Settings
+from pgqueue.unique import Uniqueness
 from pgqueue.wake import Waker, outbox_channel
+from pgqueue.when import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
+    from pgqueue.duration import Duration
     from pgqueue.job import Job
+    from pgqueue.when import When
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
 _KEEP = dt.timedelta(days=7)
-_EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
 _RANDOM_BITS, _COUNT_BITS = 64, 48
 
 
@@ -54,9 +57,7 @@ class _Face:
         self._control = Control(self.settings.schema_name)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
-    def _row(
-        self, job: Job, context: Context, when: tuple[dt.datetime | None, dt.timedelta | None], trace: UUID
-    ) -> Enqueued:
+    def _row(self, job: Job, context: Context, due: When, trace: UUID) -> Enqueued:
         policy = checked_job(job).policy
         if policy.queue not in self.settings.queues:
             known = ", ".join(sorted(self.settings.queues))
@@ -65,9 +66,11 @@ class _Face:
             )
         fields = job.model_dump(mode="python", round_trip=True)
         args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
+        unique = policy.unique
+        uniqueness = unique.of(job.kind, context.organization_id, fields) if unique else Uniqueness()
         return Enqueued(
-            run_at=when[0],
-            delay=when[1],
+            run_at=due[0],
+            delay=unique.wait if unique and due == (None, None) else due[1],
             max_age=policy.max_age,
             payload_version=policy.version,
             max_attempts=policy.retry.max_attempts,
@@ -79,6 +82,7 @@ class _Face:
             organization_id=context.organization_id,
             user_id=context.user_id,
             args=args,
+            **uniqueness._asdict(),
         )
 
     def _discard(self, job_ids: Iterable[int], by: str, reason: str) -> Query[list[int]]:
@@ -86,32 +90,22 @@ class _Face:
         return self._control.discard_dead(ids, by=by, reason=reason, keep=_KEEP)
 
     def _context(self, given: Context | None) -> Context:
-        if (context := chosen_context(given)) is not None:
-            return context
-        settings = self.settings
-        if settings.default_organization_id and settings.default_user_id:
-            return Context(settings.default_organization_id, settings.default_user_id)
-        raise MissingContext(
-            "no context: pass context=Context(organization_id=…, user_id=…), bind one with pgqueue.bind(…), or, for an "
-            "application without tenants, set default_organization_id and default_user_id in the settings"
-        )
+        return required_context(given, self.settings.default_organization_id, self.settings.default_user_id)
 
-    def _bulk(
-        self, jobs: Iterable[Job], given: Context | None, when: tuple[dt.datetime | None, dt.timedelta | None]
-    ) -> tuple[list[Enqueued], UUID, UUID]:
+    def _bulk(self, jobs: Iterable[Job], given: Context | None, due: When) -> tuple[list[Enqueued], UUID, UUID]:
         """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
         context = self._context(given)
         prefix = secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS)
         rows = []
         for number, job in enumerate(jobs):
             try:
-                rows.append(self._row(job, context, when, _numbered(prefix, number)))
+                rows.append(self._row(job, context, due, _numbered(prefix, number)))
             except InvalidJob as error:
                 raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
         return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
 
 
-class Queue(_Face):
+class Queue(_Face, SyncEffects):
     """The queue for code that is not asynchronous."""
 
     def enqueue(
@@ -130,7 +124,7 @@ class Queue(_Face):
             TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
 
         """
-        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), when(run_at, delay), _trace())
         job_id = run(conn, self._lifecycle.enqueue(row))
         self._wake(conn)
         return job_id
@@ -145,7 +139,7 @@ class Queue(_Face):
         delay: Duration | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, when(run_at, delay))
         if not rows:
             return []
         driver = driver_connection(conn)
@@ -173,11 +167,14 @@ class Queue(_Face):
             run(conn, self._hint)
 
     def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
-        """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job."""
+        """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job.
+
+        "merged": another job does its work, and goes on; somebody else may want it.
+        """
         return run(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
 
     def requeue(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
-        """Give dead jobs another life, with a fresh budget of attempts; returns the ids that were dead."""
+        """Give dead jobs another life, with a fresh budget of attempts; returns those that live again."""
         return run(conn, self._control.requeue(checked_ids(job_ids), by=checked_note(by)))
 
     def discard(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str, reason: str = "") -> list[int]:
@@ -193,7 +190,7 @@ class Queue(_Face):
         return run(conn, self._control.resume(queue))
 
 
-class AsyncQueue(_Face):
+class AsyncQueue(_Face, AsyncEffects):
     """The queue for asynchronous code: the verbs of `Queue`, awaited."""
 
     async def enqueue(
@@ -206,7 +203,7 @@ class AsyncQueue(_Face):
         delay: Duration | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
-        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), when(run_at, delay), _trace())
         job_id = await run_async(conn, self._lifecycle.enqueue(row))
         await self._wake(conn)
         return job_id
@@ -221,7 +218,7 @@ class AsyncQueue(_Face):
         delay: Duration | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, when(run_at, delay))
         if not rows:
             return []
         driver = await async_driver_connection(conn)
@@ -276,24 +273,3 @@ def _trace() -> UUID:
 def _numbered(prefix: int, number: int) -> UUID:
     """Make the trace id of the n-th job of one call: a random prefix, then the number."""
     return UUID(int=prefix | (number & ((1 << _COUNT_BITS) - 1)))
-
-
-def _when(run_at: dt.datetime | None, delay: Duration | None) -> tuple[dt.datetime | None, dt.timedelta | None]:
-    if run_at is None:
-        return None, None if delay is None else _delay(delay)
-    if delay is not None:
-        raise InvalidJob("run_at and delay were both given; give one of them")
-    if getattr(run_at, "tzinfo", None) is None or run_at.utcoffset() is None:
-        raise InvalidJob(
-            f"run_at is {run_at!r}, a time without zone; say which: datetime.now(UTC) or .replace(tzinfo=ZoneInfo(…))"
-        )
-    if not _EARLIEST <= run_at <= _LATEST:
-        raise InvalidJob(f"run_at is {run_at.isoformat()}; it must lie between the years 2000 and 9998")
-    return run_at, None
-
-
-def _delay(delay: Duration) -> dt.timedelta:
-    try:
-        return duration(delay, what="delay")
-    except Exception as error:
-        raise InvalidJob(str(error)) from error

@@ -261,15 +261,20 @@ def _apply(
             changed = set(answer)
         done += [job for job in page if job in changed]
         missed += [job for job in page if job not in changed]
+    rivals = database.ask(database.control.dead_rivals(missed))
+    missed = [job for job in missed if job not in rivals]
     if options(ctx).json:
-        print_json({"dry_run": change is None, verb: done, "not_dead": missed})
+        print_json({"dry_run": change is None, verb: done, "live_again": rivals, "not_dead": missed})
     else:
         would = "would be " if change is None else ""
         jobs = f"{len(done)} job" + ("" if len(done) == 1 else "s")
         say(f"{jobs} {would}{verb}" + (f": {_listed(done)}" if done else ""))
+        if rivals:
+            twins = _listed(sorted(set(rivals.values())))
+            say(f"left dead, because the same job is live again (id {twins}): {_listed(sorted(rivals))}")
         if missed:
             say(f"not dead: {_listed(missed)}")
-    if missed:
+    if missed or rivals:
         raise typer.Exit(1)
 
 

@@ -29,6 +29,7 @@ class State(StrEnum):
     cancelled = "cancelled"
     discarded = "discarded"
     dead = "dead"
+    merged = "merged"
 
 
 Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.")]
@@ -109,16 +110,21 @@ def _due(state: str, seconds: float | None) -> str:
 
 @group.command("show")
 def show_job(ctx: typer.Context, job_id: JobId) -> None:
-    """Show everything about one job."""
+    """Show everything about one job; of a merged one, the job that does its work."""
     with opened(ctx) as database:
-        found = database.ask(database.control.show_job(job_id))
+        survivor = database.ask(database.control.survivor(job_id))
+        found = database.ask(database.control.show_job(job_id if survivor is None else survivor))
+        if found is None and survivor is not None:  # it is not kept as long as what was merged into it
+            found = database.ask(database.control.show_job(job_id))
         if found is None:
             sys.stderr.write(f"pgqueue: {_gone(job_id, database.highest_id())}\n")
             raise typer.Exit(1)
     if options(ctx).json:
         print_json(record(found))
-    else:
-        sheet(described(found._asdict()))
+        return
+    if survivor is not None:
+        say(f"job {job_id} was merged into job {survivor}" + (", which is shown" if found.id == survivor else ""))
+    sheet(described(found._asdict()))
 
 
 def _gone(job_id: int, highest: int) -> str:
@@ -138,7 +144,7 @@ def described(fields: dict[str, Any]) -> dict[str, object]:
         if name.endswith("_at"):
             shown[name] = when(value)
         elif name in {"args", "errors"}:
-            shown[name] = "" if value == "[]" else indented(value)
+            shown[name] = "" if value in {"[]", None} else indented(value)
         else:
             shown[name] = value
     return shown
@@ -151,7 +157,7 @@ def cancel_jobs(
     *,
     reason: Annotated[str, typer.Option(help="Why; kept with the job.")] = "",
 ) -> None:
-    """Cancel jobs; a running one is asked to stop. Exit code 1 if one of them was not live."""
+    """Cancel jobs; a running one is asked to stop, a merged one is left alone. Exit code 1 if one was not live."""
     why = reason or f"cancelled by {os_user()}"
     with opened(ctx) as database:
         results = [
@@ -161,8 +167,13 @@ def cancel_jobs(
     if options(ctx).json:
         print_json([{"id": job, "result": result or "not live"} for job, result in results])
     else:
-        words = {"cancelled": "cancelled", "asked": "is running, its worker is asked to stop", None: "is not live"}
+        words = {
+            "cancelled": "cancelled",
+            "asked": "is running, its worker is asked to stop",
+            "merged": "was merged into another one, which goes on; `pgqueue jobs show` says which",
+            None: "is not live",
+        }
         for job, result in results:
             say(f"job {job} {words.get(result, neutral(str(result)))}")
-    if any(result is None for _, result in results):
+    if any(result in {None, "merged"} for _, result in results):
         raise typer.Exit(1)

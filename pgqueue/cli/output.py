@@ -167,7 +167,7 @@ def print_json(value: object) -> None:
 def record(row: Any) -> dict[str, Any]:
     """Return a row of a query as a JSON object."""
     fields: dict[str, Any] = row._asdict()
-    return {name: decoded(value) if name in {"args", "errors"} else value for name, value in fields.items()}
+    return {name: decoded(value) if name in {"args", "errors"} and value else value for name, value in fields.items()}
 
 
 def decoded(text: str) -> object:

@@ -44,13 +44,21 @@ class Control:
     # ------------------------------------------------------------ what people do
 
     def cancel(self, job_id: int, *, reason: str, keep: timedelta) -> Query[str | None]:
-        """Cancel a live job: "cancelled", "asked" (it runs; its worker is told), or None (it is not live)."""
+        """Cancel a live job: "cancelled", "asked" (its worker is told), "merged" (nothing done), None (not live)."""
         params = {"id": job_id, "reason": reason, "keep": keep}
         return Query(self._sql["cancel"], _first_or_none, params)
 
     def requeue(self, ids: Sequence[int], *, by: str) -> Query[list[int]]:
-        """Give dead jobs another life; returns those that were dead."""
+        """Give dead jobs another life; returns those that live again."""
         return Query(self._sql["requeue"], _values, {"ids": list(ids), "by": by})
+
+    def dead_rivals(self, ids: Sequence[int]) -> Query[dict[int, int]]:
+        """Return, for dead jobs that cannot be requeued, which live job is the same."""
+        return Query(self._sql["dead_rivals"], dict, {"ids": list(ids)})
+
+    def survivor(self, job_id: int) -> Query[int | None]:
+        """Return the job into which this one was merged, or None."""
+        return Query(self._sql["survivor"], _first_or_none, {"id": job_id})
 
     def discard_dead(self, ids: Sequence[int], *, reason: str, by: str, keep: timedelta) -> Query[list[int]]:
         """End dead jobs as discarded; returns those that were dead."""
@@ -175,7 +183,7 @@ def _first(rows: Rows) -> Any:
     return rows[0][0]
 
 
-def _first_or_none(rows: Rows) -> str | None:
+def _first_or_none(rows: Rows) -> Any:
     return rows[0][0] if rows else None
 
 

@@ -66,7 +66,8 @@ class ShownJob(NamedTuple):
     finished_at: datetime | None
     worker_id: UUID | None
     reason: str | None
-    args: str
+    args: str | None
+    """None: the job was merged into another one."""
     errors: str
 
 

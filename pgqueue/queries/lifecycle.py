@@ -33,6 +33,11 @@ class Enqueued(NamedTuple):
     organization_id: str
     user_id: str
     args: str
+    unique_hash: bytes | None = None
+    unique_while: str | None = None
+    unique_period: timedelta | None = None
+    unique_max_wait: timedelta | None = None
+    on_conflict: str | None = None
 
 
 class Lifecycle:

@@ -139,6 +139,22 @@ class Upkeep:
         """Delete one batch of what was kept longer than the days made ahead."""
         return self._ids("prune")
 
+    def prune_merged(self, age: timedelta) -> Query[list[Any]]:
+        """Delete one batch of ids that were merged longer ago than ``age``."""
+        return self._ids("prune_merged", age=age)
+
+    def prune_periods(self) -> Query[list[Any]]:
+        """Delete one batch of unique periods that are over."""
+        return self._ids("prune_periods")
+
+    def prune_once(self) -> Query[list[Any]]:
+        """Delete one batch of keys that need not be remembered any longer."""
+        return self._ids("prune_once")
+
+    def prune_locks(self) -> Query[list[Any]]:
+        """Delete one batch of locks that expired long ago."""
+        return self._ids("prune_locks")
+
     def prune_workers(self, age: timedelta) -> Query[list[Any]]:
         """Delete rows of workers silent for longer than ``age``."""
         return self._ids("prune_workers", age=age)

@@ -37,6 +37,8 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     sources.sources(tables, clock)
     schedules.schedules(tables, clock)
     schedules.schedule_runs(tables, clock)
+    business.unique(tables)
+    business.effects(tables, clock)
     return tables
 
 

@@ -42,6 +42,7 @@ def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
         text("unique_while"),
         interval("unique_period"),
         text("on_conflict"),
+        interval("unique_max_wait"),
         sa.Column("limits", ARRAY(sa.Text)),
         smallint("cost"),
         json("args", nullable=False),
@@ -50,7 +51,21 @@ def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
         sa.CheckConstraint(
             "unique_period BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_unique_period_sane"
         ),
-        sa.CheckConstraint("on_conflict IN ('skip', 'replace')", name="outbox_on_conflict_known"),
+        sa.CheckConstraint("on_conflict IN ('skip', 'replace', 'replace_args')", name="outbox_on_conflict_known"),
+        sa.CheckConstraint(
+            "unique_max_wait BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_unique_max_wait_sane"
+        ),
+        sa.CheckConstraint(
+            "unique_hash IS NOT NULL OR num_nonnulls(unique_while, unique_period, unique_max_wait, on_conflict) = 0",
+            name="outbox_unique_needs_hash",
+        ),
+        sa.CheckConstraint(
+            "(unique_while IS NOT DISTINCT FROM 'period') = (unique_period IS NOT NULL)",
+            name="outbox_unique_period_has_length",
+        ),
+        sa.CheckConstraint(
+            "unique_while <> 'period' OR on_conflict = 'skip'", name="outbox_unique_period_keeps_the_first"
+        ),
         sa.CheckConstraint("lane IN (0, 1, 2)", name="outbox_lane_known"),
         sa.CheckConstraint("delay BETWEEN interval '0' AND interval '3650 days'", name="outbox_delay_sane"),
         sa.CheckConstraint("max_age BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_max_age_sane"),
@@ -86,6 +101,7 @@ def jobs(tables: sa.MetaData) -> None:
         *identity(),
         plain("hold"),
         text("doomed"),
+        time("not_before"),
         binary("unique_hash"),
         sa.Column("limits", ARRAY(sa.Text)),
         smallint("cost"),

@@ -81,9 +81,10 @@ AS $$
 DECLARE
   of_source constant smallint := (SELECT s.number FROM pgqueue.sources s WHERE s.name = carry.source);
   role constant text := 'carry_' || of_source;
-  answer jsonb := jsonb_build_object('turn', NULL, 'role', role, 'carried', 0, 'woken', '[]'::jsonb);
+  answer jsonb := jsonb_build_object('turn', NULL, 'role', role, 'carried', 0, 'woken', '[]'::jsonb, 'left', '[]'::jsonb);
   fresh bigint[];
-  woken text[];
+  passed record;
+  remaining bigint[];
 BEGIN
   IF of_source IS NULL THEN
     RAISE EXCEPTION 'unknown source "%"', source USING HINT = 'Add it: pgqueue sources add NAME URL';
@@ -107,22 +108,15 @@ BEGIN
   INSERT INTO pgqueue.outbox SELECT r.* FROM (
     SELECT o || jsonb_build_object('lane', 2, 'args', (o ->> 'args')::jsonb) AS row FROM jsonb_array_elements(offered) o WHERE (o ->> 'id')::bigint = ANY (fresh)) f,
     jsonb_populate_record(NULL::pgqueue.outbox, f.row) r;
-  woken := pgqueue.relay_carried(fresh);
-  IF wake IS NOT NULL AND pg_notification_queue_usage() < 0.5 THEN PERFORM pg_notify(wake, q) FROM unnest(woken) q; END IF;
-  RETURN answer || jsonb_build_object('carried', cardinality(fresh), 'woken', to_jsonb(woken));
-END
-$$
-
--- function: relay_carried
--- What was just carried goes the way of every outbox row.
-CREATE OR REPLACE FUNCTION pgqueue.relay_carried(ids bigint[])
-RETURNS text[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
-    SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o WHERE o.lane = 2 AND o.id = ANY (ids)) n
-  WHERE NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = n.queue AND m.lane = n.priority);
-  RETURN ARRAY(SELECT DISTINCT s.woken FROM pgqueue.relay_split(2::smallint, ids) s WHERE s.woken IS NOT NULL);
+  SELECT * INTO passed FROM pgqueue.relay_pass('{}', '{}', fresh);
+  WITH back AS (DELETE FROM pgqueue.outbox o WHERE o.lane = 2 RETURNING o.id)
+  SELECT coalesce(array_agg(b.id), '{}') INTO remaining FROM back b;  -- it stands in the source, and is offered again
+  DELETE FROM pgqueue.carried c WHERE c.source = of_source AND c.id = ANY (remaining);
+  IF wake IS NOT NULL AND pg_notification_queue_usage() < 0.5 THEN
+    PERFORM pg_notify(wake, q) FROM unnest(passed.woken) q;
+  END IF;
+  RETURN answer || jsonb_build_object(
+    'carried', cardinality(passed.moved), 'woken', to_jsonb(passed.woken), 'left', to_jsonb(remaining));
 END
 $$
 

@@ -35,6 +35,8 @@ BEGIN
     SELECT 'cancelled' INTO result FROM waiting UNION ALL SELECT 'cancelled' FROM enqueued UNION ALL SELECT 'asked' FROM asked;
     EXIT WHEN result IS NOT NULL;
   END LOOP;
+  -- Its work is done by another job, which somebody else may have wanted as well.
+  IF result IS NULL AND EXISTS (SELECT FROM pgqueue.merged_jobs m WHERE m.id = cancel.job) THEN RETURN 'merged'; END IF;
   RETURN result;
 END
 $$
@@ -45,14 +47,24 @@ SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
 -- The max_age of its kind is not in the row, so it may be snoozed for as long as a kind that says nothing.
-WITH risen AS (
-  DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
+-- A job whose hash is live again stays dead. A hash is given by the relay alone, so whoever has one is held until the
+-- relay comes by: should another job of it have come in meanwhile, that one ends first.
+WITH asked AS (
+  SELECT d.id, d.unique_hash, 'unique:' || encode(d.unique_hash, 'hex') AS hold,
+         row_number() OVER (PARTITION BY d.unique_hash ORDER BY d.id) AS place
+  FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s)
+), risen AS (
+  DELETE FROM pgqueue.dead_jobs d USING asked a
+  WHERE d.id = ANY (%(ids)s) AND d.id = a.id AND (a.unique_hash IS NULL OR a.place = 1
+    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.unique_hash = a.unique_hash OFFSET 0)
+    AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = a.hold OFFSET 0))
+  RETURNING d.*, a.hold
 )
 INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
-  correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, limits, cost, args, errors)
-SELECT r.id, r.enqueued_at, (SELECT pgqueue.clock()), (SELECT pgqueue.clock()) + interval '7 days', r.claims,
-  r.max_attempts, r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id,
-  r.user_id, r.unique_hash, r.limits, r.cost, r.args,
+  correlation_id, trace_id, queue, kind, organization_id, user_id, hold, limits, cost, args, errors)
+SELECT r.id, r.enqueued_at, CASE WHEN r.hold IS NULL THEN (SELECT pgqueue.clock()) END,
+  (SELECT pgqueue.clock()) + interval '7 days', r.claims, r.max_attempts, r.payload_version, r.lane, r.correlation_id,
+  r.trace_id, r.queue, r.kind, r.organization_id, r.user_id, r.hold, r.limits, r.cost, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
 FROM risen r ORDER BY r.id RETURNING id
 

@@ -8,10 +8,12 @@
 -- One row, no index but the key: nothing here waits for another enqueuer. The id is the job's id for life.
 INSERT INTO pgqueue.outbox
   (run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, args,
+   unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 VALUES
   (%(run_at)s, %(delay)s, %(max_age)s, %(payload_version)s, %(max_attempts)s, %(priority)s,
-   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb)
+   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb,
+   %(unique_hash)s, %(unique_while)s, %(unique_period)s, %(unique_max_wait)s, %(on_conflict)s)
 RETURNING id
 
 -- name: enqueue_many
@@ -19,7 +21,8 @@ RETURNING id
 -- outbox's mark rests on "transaction id first, job id second" (see the trigger on the table).
 COPY pgqueue.outbox
   (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, args,
+   unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 FROM STDIN
 
 -- name: last_job_id
@@ -32,19 +35,31 @@ WHERE lane = 1 AND id > %(after)s AND trace_id BETWEEN %(first)s AND %(last)s
 ORDER BY id
 
 -- function: enqueue
--- The same from SQL, triggers and other languages.
+-- The same from SQL, triggers and other languages. A new parameter goes to the end: older calls stay valid.
+-- The hash is that of pgqueue/unique.py: lengths before the parts. It calls no function of ours, because whoever may
+-- call this one need not be allowed to call others.
 CREATE OR REPLACE FUNCTION pgqueue.enqueue(
   kind text, args jsonb, organization_id text, user_id text, queue text DEFAULT 'default',
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL,
   correlation_id uuid DEFAULT gen_random_uuid(), payload_version integer DEFAULT 1,
-  max_attempts integer DEFAULT NULL, max_age interval DEFAULT NULL)
+  max_attempts integer DEFAULT NULL, max_age interval DEFAULT NULL,
+  unique_key text DEFAULT NULL, unique_while text DEFAULT 'live', unique_period interval DEFAULT NULL,
+  on_conflict text DEFAULT 'skip', unique_max_wait interval DEFAULT NULL)
 RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
   INSERT INTO pgqueue.outbox (run_at, delay, max_age, payload_version, max_attempts, correlation_id, trace_id,
-                              queue, kind, organization_id, user_id, args)
-  VALUES (enqueue.run_at, enqueue.delay, enqueue.max_age, enqueue.payload_version, enqueue.max_attempts,
-          enqueue.correlation_id, gen_random_uuid(), enqueue.queue, enqueue.kind,
-          enqueue.organization_id, enqueue.user_id, enqueue.args)
+                              queue, kind, organization_id, user_id, args,
+                              unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
+  SELECT enqueue.run_at, enqueue.delay, enqueue.max_age, enqueue.payload_version, enqueue.max_attempts,
+         enqueue.correlation_id, gen_random_uuid(), enqueue.queue, enqueue.kind,
+         enqueue.organization_id, enqueue.user_id, enqueue.args,
+         CASE WHEN u.keyed THEN (
+           SELECT sha256(string_agg(convert_to(length(p.part) || ':', 'UTF8') || p.part, '' ORDER BY p.n))
+           FROM (VALUES (1, convert_to(enqueue.organization_id, 'UTF8')), (2, convert_to(enqueue.kind, 'UTF8')),
+                        (3, convert_to(enqueue.unique_key, 'UTF8'))) AS p (n, part)) END,
+         CASE WHEN u.keyed AND enqueue.unique_period IS NOT NULL THEN 'period' WHEN u.keyed THEN enqueue.unique_while END,
+         enqueue.unique_period, enqueue.unique_max_wait, CASE WHEN u.keyed THEN enqueue.on_conflict END
+  FROM (SELECT enqueue.unique_key IS NOT NULL AS keyed) AS u
   RETURNING id
 $$
 
@@ -120,7 +135,8 @@ BEGIN
     SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
            CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
-           p.unique_hash, p.limits, p.cost, p.args
+           -- a period is kept by unique_periods, whatever becomes of the job
+           CASE WHEN p.unique_while IS DISTINCT FROM 'period' THEN p.unique_hash END, p.limits, p.cost, p.args
     FROM placed p LEFT JOIN heads h ON h.queue = p.queue AND h.lane = p.priority
     RETURNING id, queue, lane, position
   ), advanced AS MATERIALIZED (
@@ -328,6 +344,8 @@ BEGIN
         AND j.run_at >= 'epoch'::timestamptz
           + coalesce(pg_sequence_last_value('pgqueue.promote_mark'), 0) * interval '1 microsecond')
     OR EXISTS (SELECT FROM pgqueue.pins)
+    OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND NOT EXISTS (
+      SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (
       SELECT FROM (SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v,
                           coalesce(pg_sequence_last_value(m.head), 0) AS h FROM pgqueue.marks m OFFSET 0) k
@@ -386,7 +404,7 @@ AS $$
 DECLARE
   marks constant bigint[] := ARRAY[coalesce(pg_sequence_last_value('pgqueue.outbox_mark_single'), 0),
                                    coalesce(pg_sequence_last_value('pgqueue.outbox_mark_bulk'), 0)];
-  seen bigint[] := coalesce(ARRAY[(state #>> '{seen,0}')::bigint, (state #>> '{seen,1}')::bigint], marks);
+  seen bigint[] := ARRAY[coalesce((state #>> '{seen,0}')::bigint, marks[1]), coalesce((state #>> '{seen,1}')::bigint, marks[2])];
   top bigint := coalesce((state ->> 'top')::bigint, least(marks[1], marks[2]));
   gaps int8multirange := coalesce((state ->> 'gaps')::int8multirange, '{}');
   candidate bigint := (state ->> 'candidate')::bigint;
@@ -406,7 +424,6 @@ BEGIN
   ELSIF pg_current_xact_id_if_assigned() IS NOT NULL THEN
     RAISE EXCEPTION 'pgqueue.relay must be the first to write in its transaction';
   END IF;
-  seen := ARRAY[coalesce(seen[1], marks[1]), coalesce(seen[2], marks[2])];
   -- Nobody may hold the relay's lock for long, whatever happens to this backend (PostgreSQL 17 and later can say so).
   IF current_setting('server_version_num')::integer >= 170000 THEN
     PERFORM set_config('transaction_timeout', '30s', true);
@@ -418,13 +435,14 @@ BEGIN
   -- In this order: any transaction that took an id up to last_id had its xid before we get ours.
   last_id := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
-  IF turn IS NULL THEN  -- somebody else's, or ours still and the row only locked for a moment (a sweep): then keep the state
-    RETURN jsonb_build_object('idle', true, 'state',
-      CASE WHEN (state ->> 'turn')::bigint = pg_sequence_last_value('pgqueue.turn_relay') THEN state END);
+  IF turn IS NULL THEN  -- somebody else's; or ours still, and the row is locked for a moment by a sweep: the state stays
+    RETURN jsonb_build_object('idle', true,
+      'state', CASE WHEN (state ->> 'turn')::bigint = pg_sequence_last_value('pgqueue.turn_relay') THEN state END);
   END IF;
   own_xid := pg_current_xact_id();
   settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();
+  PERFORM pgqueue.relay_release();
   relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch);
   promoted := ARRAY(SELECT pgqueue.promote(batch) UNION SELECT pgqueue.unpin());
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
@@ -451,20 +469,50 @@ AS $$
 DECLARE
   single bigint[] := pgqueue.outbox_read(0::smallint, seen[1], gaps, batch);
   bulk bigint[] := pgqueue.outbox_read(1::smallint, seen[2], gaps, batch);
-  moved bigint[];
-  woken text[];
+  passed record;
 BEGIN
-  PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
-    SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
-    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk))) n
-  WHERE NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = n.queue AND m.lane = n.priority);
-  SELECT coalesce(array_agg(r.moved), '{}'), coalesce(array_agg(DISTINCT r.woken) FILTER (WHERE r.woken IS NOT NULL), '{}')
+  SELECT * INTO passed FROM pgqueue.relay_pass(single, bulk, '{}');
+  RETURN pgqueue.outbox_advance(seen, top, gaps, marks, settled, single, bulk, passed.moved) || jsonb_build_object(
+    'moved', cardinality(passed.moved), 'woken', to_jsonb(passed.woken),
+    'more', cardinality(single) >= batch OR cardinality(bulk) >= batch);
+END
+$$
+
+-- function: relay_pass
+-- The way of outbox rows: merge, where a job is unique, then move. Returns the ids that have left the outbox; what is
+-- missing there stays for the next round (somebody has a row locked that would have to be changed).
+CREATE OR REPLACE FUNCTION pgqueue.relay_pass(
+  single bigint[], bulk bigint[], carried bigint[], OUT moved bigint[], OUT woken text[])
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+AS $$
+DECLARE
+  entered record;
+  keyed bigint[] := '{}';
+  merged bigint[] := '{}';
+  aside bigint[];
+BEGIN
+  FOR entered IN
+    SELECT o.queue, o.priority, array_agg(o.id) FILTER (WHERE o.unique_hash IS NOT NULL) AS keyed FROM pgqueue.outbox o
+    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk))
+       OR (o.lane = 2 AND o.id = ANY (carried)) GROUP BY o.queue, o.priority
+  LOOP
+    IF NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = entered.queue AND m.lane = entered.priority) THEN
+      PERFORM pgqueue.add_queue(entered.queue, entered.priority);
+    END IF;
+    keyed := keyed || entered.keyed;
+  END LOOP;
+  IF cardinality(keyed) > 0 THEN
+    SELECT coalesce(array_agg(m.id), '{}'), coalesce(array_agg(m.id) FILTER (WHERE m.done), '{}') INTO aside, merged
+    FROM pgqueue.relay_merge(keyed) m;
+    single := ARRAY(SELECT unnest(single) EXCEPT SELECT unnest(aside));
+    bulk := ARRAY(SELECT unnest(bulk) EXCEPT SELECT unnest(aside));
+    carried := ARRAY(SELECT unnest(carried) EXCEPT SELECT unnest(aside));
+  END IF;
+  SELECT merged || coalesce(array_agg(r.moved), '{}'), coalesce(array_agg(DISTINCT r.woken) FILTER (WHERE r.woken IS NOT NULL), '{}')
   INTO moved, woken FROM (
     SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single) s UNION ALL
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s) r;
-  RETURN pgqueue.outbox_advance(seen, top, gaps, marks, settled, single, bulk, moved) || jsonb_build_object(
-    'moved', cardinality(moved), 'woken', to_jsonb(woken),
-    'more', cardinality(single) >= batch OR cardinality(bulk) >= batch);
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s UNION ALL
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(2::smallint, carried) s) r;
 END
 $$
 

@@ -33,10 +33,10 @@ AS $$
     WHERE NOT EXISTS (SELECT FROM pgqueue.schedule_runs r WHERE r.schedule = d.name AND r.tick = t.tick)
   ), jobs AS (
     INSERT INTO pgqueue.outbox (run_at, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-      queue, kind, organization_id, user_id, unique_hash, unique_while, unique_period, on_conflict, limits, cost, args)
+      queue, kind, organization_id, user_id, unique_hash, unique_while, unique_period, unique_max_wait, on_conflict, limits, cost, args)
     SELECT CASE WHEN f.jitter > interval '0' THEN greatest(f.tick, f.now) + f.spread ELSE f.tick END,
       o.max_age, f.payload_version, f.max_attempts, coalesce(o.priority, 0), gen_random_uuid(), f.trace, f.queue, f.kind,
-      f.organization_id, f.user_id, o.unique_hash, o.unique_while, o.unique_period, o.on_conflict, o.limits, o.cost, f.args
+      f.organization_id, f.user_id, o.unique_hash, o.unique_while, o.unique_period, o.unique_max_wait, o.on_conflict, o.limits, o.cost, f.args
     FROM fired f CROSS JOIN LATERAL jsonb_populate_record(NULL::pgqueue.outbox, f.options) AS o
     ORDER BY f.tick, f.name RETURNING id, trace_id
   ), entered AS (
@@ -212,9 +212,9 @@ WITH asked AS MATERIALIZED (
   FROM pgqueue.schedules s, (SELECT pgqueue.clock() AS now OFFSET 0) AS n WHERE s.name = %(name)s
 ), jobs AS (
   INSERT INTO pgqueue.outbox (max_age, payload_version, max_attempts, priority, correlation_id, trace_id, queue, kind,
-    organization_id, user_id, unique_hash, unique_while, unique_period, on_conflict, limits, cost, args)
+    organization_id, user_id, unique_hash, unique_while, unique_period, unique_max_wait, on_conflict, limits, cost, args)
   SELECT o.max_age, a.payload_version, a.max_attempts, coalesce(o.priority, 0), gen_random_uuid(), a.trace, a.queue,
-    a.kind, a.organization_id, a.user_id, o.unique_hash, o.unique_while, o.unique_period, o.on_conflict, o.limits,
+    a.kind, a.organization_id, a.user_id, o.unique_hash, o.unique_while, o.unique_period, o.unique_max_wait, o.on_conflict, o.limits,
     o.cost, a.args
   FROM asked a CROSS JOIN LATERAL jsonb_populate_record(NULL::pgqueue.outbox, a.options) AS o RETURNING id, trace_id
 )

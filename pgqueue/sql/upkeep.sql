@@ -104,10 +104,8 @@ RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp S
 AS $$
 BEGIN
   IF NOT pgqueue.hold_turn('relay') THEN RETURN 0; END IF;
-  PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
-    SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
-    WHERE o.lane = sweep_move.from_lane AND o.id = ANY (sweep_move.ids)) n;
-  RETURN (SELECT count(*) FROM pgqueue.relay_split(sweep_move.from_lane, sweep_move.ids));
+  RETURN (SELECT cardinality(p.moved) FROM pgqueue.relay_pass(
+    CASE WHEN from_lane = 0 THEN ids ELSE '{}' END, CASE WHEN from_lane = 1 THEN ids ELSE '{}' END, '{}') p);
 END
 $$
 
@@ -250,6 +248,9 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
                AND coalesce(o.run_at, o.enqueued_at + coalesce(o.delay, interval '0')) <= (SELECT pgqueue.clock()))
     OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL
                AND j.run_at <= (SELECT pgqueue.clock()) AND j.queue = ANY (%(queues)s))
+    OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND h.queue = ANY (%(queues)s)
+               AND (h.not_before <= (SELECT pgqueue.clock())) IS NOT FALSE
+               AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
                WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL)) AS left
 

@@ -2,6 +2,7 @@
 
 -- view: all_jobs
 -- Every job wherever it stands. Until a worker runs, a job is only in the outbox.
+-- A merged one is shown for a week: its work is done by the job that its reason names.
 -- A part with a condition of its own could not be read in order of id, and listing the newest jobs would sort them
 -- all: so what is kept too long is left out around the parts, and in words that do not prune the days one by one.
 -- The outbox is short; both its lanes are named so that one id is found by key.
@@ -30,6 +31,10 @@ SELECT a.* FROM (
     d.attempt, d.max_attempts, d.crashes, d.run_at, d.enqueued_at, d.started_at, d.died_at, NULL, d.worker_id, d.reason,
     d.args, d.errors
   FROM pgqueue.dead_jobs d
+  UNION ALL
+  SELECT m.id, 'merged', m.queue, m.kind, m.payload_version, m.organization_id, m.user_id, m.correlation_id, m.trace_id,
+    0::smallint, NULL, 0::smallint, NULL, m.enqueued_at, NULL, m.merged_at, NULL, NULL, 'merged into job ' || m.survivor, NULL, '[]'
+  FROM pgqueue.merged_jobs m
 ) AS a
 WHERE (a.keep_until > (SELECT pgqueue.clock())) IS NOT FALSE
 

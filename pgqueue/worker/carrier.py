@@ -89,9 +89,11 @@ class Carrier:
                 return _ELSEWHERE
             if answer.get("busy"):
                 return _BUSY
-            await self._take([row["id"] for row in rows])
+            await self._take([row["id"] for row in rows if row["id"] not in answer["left"]])
             for queue in answer["woken"]:
                 self._on_ready(queue)
+            if answer["left"]:
+                return _IDLE  # with the state of before, they are offered again
         self._state = offered["state"]
         self._pause = _BUSY if rows else min(self._pause * 2, _IDLE)
         return 0 if len(rows) >= _BATCH else self._pause

@@ -63,9 +63,7 @@ class Worker:
         """Open nothing. ``limits``: queues in their order of priority, each with its share of ``workers``."""
         settings = app.settings
         self.id = uuid4()  # new for each start: a name that comes again would make a dead worker look alive
-        self.app = app
-        self.url = url
-        self.settings = settings
+        self.app, self.url, self.settings = app, url, settings
         self.lifecycle, self.upkeep = Lifecycle(settings.schema_name), Upkeep(settings.schema_name)
         self.telemetry = telemetry
         self.slots = Slots(limits, settings.concurrency)
@@ -93,9 +91,8 @@ class Worker:
         self.watch = Watch(self, on_watch, until_empty=until_empty)
         self.watch_loop = Loop("watch", self.watch.tick)
         self.carriers = Carriers(url, settings, self._ready)
-        schedules = schedule_loop(app, self.links[3], self.links[2], on_fired=self.relay_loop.wake)
-        self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, schedules, self.watch_loop]
-        self.loops += self.carriers.loops
+        cron = schedule_loop(app, self.links[3], self.links[2], on_fired=self.relay_loop.wake)
+        self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, cron, self.watch_loop, *self.carriers.loops]
         self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
         self.exit_code = DRAINED
         self.stubborn = False

@@ -23,6 +23,7 @@ _PAGE = 1_000
 _PAGES = 20
 _NET = 60.0  # seconds between searches from position 0
 _DAYS_AHEAD = 9
+_KEEP_MERGED = timedelta(days=7)
 
 
 class Rescue:
@@ -155,9 +156,18 @@ class Keeper:
         await self._link.run(self._queries.unpark_known(timedelta(seconds=self._lease)))
 
     async def _prune(self) -> None:
-        pruned: list[int] = [0] * _PAGE
-        while len(pruned) >= _PAGE:
-            pruned = await self._link.run(self._queries.prune())
+        queries = self._queries
+        prunes = (
+            queries.prune(),
+            queries.prune_merged(_KEEP_MERGED),
+            queries.prune_periods(),
+            queries.prune_once(),
+            queries.prune_locks(),
+        )
+        for query in prunes:
+            pruned = [0] * _PAGE
+            while len(pruned) >= _PAGE:
+                pruned = await self._link.run(query)
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
 
     async def _schedules(self) -> None:

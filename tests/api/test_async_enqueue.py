@@ -167,5 +167,5 @@ def test_both_faces_have_the_same_verbs_and_parameters() -> None:
     assert all(
         inspect.iscoroutinefunction(member)
         for name, member in inspect.getmembers(AsyncQueue, inspect.isfunction)
-        if not name.startswith("_")
+        if not name.startswith("_") and name != "lock"  # makes an AsyncLock and opens nothing
     )

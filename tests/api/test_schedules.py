@@ -85,14 +85,14 @@ def test_a_name_that_is_taken_is_refused(conn: psycopg.Connection[Row]) -> None:
 def test_whatever_an_enqueue_writes_beside_the_common_columns_is_carried_over(conn: psycopg.Connection[Row]) -> None:
     schedules.add(conn, entry())
     conn.execute(
-        r"""UPDATE pgqueue.schedules SET options = options || '{"unique_hash": "\\x0102", "unique_while": "live",
-              "unique_period": "1 days 0.500000 seconds", "on_conflict": "skip", "limits": ["a", "b"], "cost": 5,
+        r"""UPDATE pgqueue.schedules SET options = options || '{"unique_hash": "\\x0102", "unique_while": "period",
+              "unique_period": "1 days 0.500000 seconds", "unique_max_wait": "2 hours", "on_conflict": "skip", "limits": ["a", "b"], "cost": 5,
               "priority": 2}'"""
     )
     schedules.run(conn, "letters")
-    query = "SELECT unique_hash, unique_while, unique_period, on_conflict, limits, cost, priority FROM pgqueue.outbox"
+    query = "SELECT unique_hash, unique_while, unique_period, unique_max_wait, on_conflict, limits, cost, priority FROM pgqueue.outbox"
     assert conn.execute(query).fetchall() == [
-        (b"\x01\x02", "live", timedelta(days=1, milliseconds=500), "skip", ["a", "b"], 5, 2)
+        (b"\x01\x02", "period", timedelta(days=1, milliseconds=500), timedelta(hours=2), "skip", ["a", "b"], 5, 2)
     ]
 
 

@@ -61,6 +61,7 @@ class Steps:
         answer = self.carry(offered["rows"])
         if answer["turn"] is None or answer.get("busy"):
             return -1
-        self.taken(offered["rows"])
-        self.state = offered["state"]
+        self.taken([row for row in offered["rows"] if row["id"] not in answer["left"]])
+        if not answer["left"]:
+            self.state = offered["state"]
         return int(answer["carried"])

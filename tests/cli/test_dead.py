@@ -71,7 +71,7 @@ def test_requeue_by_id_gives_another_life_and_notes_who_gave_it(cli: Cli, conn: 
     job, other = dead(conn), dead(conn)
     ran = cli("dead", "requeue", job, "--by", "ann", "--json")
     assert ran.code == 0
-    assert ran.json == {"dry_run": False, "requeued": [job], "not_dead": []}
+    assert ran.json == {"dry_run": False, "requeued": [job], "live_again": {}, "not_dead": []}
     assert _left(conn) == [other]
     shown = cli("jobs", "show", job, "--json").json
     assert (shown["state"], shown["attempt"]) == ("waiting", 0)

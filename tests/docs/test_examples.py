@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -132,3 +132,29 @@ def test_what_recurs_runs_when_it_is_asked_for_and_is_listed(reader: Reader, con
     found = conn.execute("SELECT name, source, paused_by FROM pgqueue.schedules ORDER BY name").fetchall()
     assert found == [("dispatch", "code", None), ("purge", "code", None), ("purge-week", "added", "ann")]
     assert "America/Sao_Paulo" in reader.runs("-m", "pgqueue", "schedules")
+
+
+def test_of_equal_jobs_one_does_the_work(reader: Reader, conn: Connection) -> None:
+    reader.runs("uniqueness.py")
+    printed = reader.works("uniqueness:app")
+    assert sorted(printed.splitlines()) == [
+        "feed 1 up to 2",
+        "published 1, asked by schedule",
+        "warned the owner of 1",
+    ]
+    found = conn.execute("SELECT state, count(*) FROM pgqueue.all_jobs GROUP BY state ORDER BY state").fetchall()
+    assert found == [("completed", 3), ("merged", 105), ("waiting", 1)]
+    conn.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock()")
+    assert reader.works("uniqueness:app") == "indexed 'a new text'\n"
+
+
+def test_running_twice_is_the_same_as_running_once(reader: Reader, conn: Connection, example: None) -> None:
+    tables = (EXAMPLES / "idempotency.py").read_text("utf-8").split('TABLES = """')[1].split('"""')[0]
+    conn.execute(cast("Any", tables))
+    reader.runs("idempotency.py")
+    printed = reader.works("idempotency:app")
+    conn.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock()")  # whoever found the lock taken has another look
+    printed += reader.works("idempotency:app")
+    assert printed.splitlines() in [[f"sent 1 with 'pgqueue-{job}' under a lock"] for job in (3, 4)]
+    assert conn.execute("SELECT count(*) FROM credits").fetchall() == [(1,)]
+    assert {state for _, state in states(conn)} == {"completed"}

@@ -79,6 +79,6 @@ def test_every_outcome_is_documented() -> None:
 def test_every_state_is_documented() -> None:
     view = (ROOT / "pgqueue/sql/views.sql").read_text("utf-8")
     states = {"completed", "cancelled", "discarded"} | set(
-        re.findall(r"'(enqueued|running|ready|held|waiting|dead)'", view)
+        re.findall(r"'(enqueued|running|ready|held|waiting|dead|merged)'", view)
     )
     assert states == table_cells("docs/concepts.md", 1) & states

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHAPTERS = load()
 # What the client declares (timedelta), where PostgreSQL could not know it.
-INTERVALS = {"age", "ahead", "grace", "keep", "lease", "silent", "stale", "term"}
+INTERVALS = {"age", "ahead", "grace", "keep", "lease", "silent", "stale", "term", "ttl"}
 COPIES = [name for name, text in CHAPTERS.statements.items() if "\nCOPY " in f"\n{text}"]
 
 

@@ -95,6 +95,7 @@ def enqueue_bulk(conn: Connection, count: int, queue: str = "default") -> list[i
                     "org",
                     "user",
                     "{}",
+                    *([None] * 5),
                 )
             )
     found = conn.execute(

@@ -20,6 +20,7 @@ PARTS = (
     "0002_business",
     "0002_sources",
     "0002_schedules",
+    "0002_unique",
 )
 
 

@@ -1,0 +1,35 @@
+"""When a job is due, as the caller says it: at a time, or after a delay."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pgqueue.duration import Duration, duration
+from pgqueue.errors import InvalidJob
+
+When = tuple[dt.datetime | None, dt.timedelta | None]
+"""``(run_at, delay)``; the database adds the delay to its own clock."""
+
+_EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
+
+
+def when(run_at: dt.datetime | None, delay: Duration | None) -> When:
+    """Check what the caller gave. Raises InvalidJob for both at once, a time without zone, a delay without unit."""
+    if run_at is None:
+        return None, None if delay is None else _delay(delay)
+    if delay is not None:
+        raise InvalidJob("run_at and delay were both given; give one of them")
+    if getattr(run_at, "tzinfo", None) is None or run_at.utcoffset() is None:
+        raise InvalidJob(
+            f"run_at is {run_at!r}, a time without zone; say which: datetime.now(UTC) or .replace(tzinfo=ZoneInfo(…))"
+        )
+    if not _EARLIEST <= run_at <= _LATEST:
+        raise InvalidJob(f"run_at is {run_at.isoformat()}; it must lie between the years 2000 and 9998")
+    return run_at, None
+
+
+def _delay(delay: Duration) -> dt.timedelta:
+    try:
+        return duration(delay, what="delay")
+    except Exception as error:
+        raise InvalidJob(str(error)) from error
