@@ -44,6 +44,7 @@ class Burial:
         self._lifecycle = lifecycle
         self._upkeep = Upkeep(app.settings.schema_name)
         self._threads = threads
+        self._most = app.settings.max_crashes
         self._backends: dict[int, int] = {}  # where the transactions of hooks in threads run
         self._queue = Queue(app.settings, wake="off")
         self._async_queue = AsyncQueue(app.settings, wake="off")
@@ -60,8 +61,11 @@ class Burial:
 
         An `on_dead` that raises must not keep the job alive for ever: the job is buried without it, and that is logged.
         """
+        with_hook = claimed.crashes <= self._most  # one more than doomed it: its burial took a process down, too
+        if not with_hook:
+            _tell_skipped(claimed, "processes ended while it ran")
         try:
-            done = await self._bury(claimed, settlement, kind, with_hook=True)
+            done = await self._bury(claimed, settlement, kind, with_hook=with_hook)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
@@ -182,10 +186,13 @@ def _decoded(claimed: Claimed, kind: Kind) -> Job | None:
     try:
         return kind.decode(claimed)
     except Exception:  # noqa: BLE001 - the hook and the arguments are the application's
-        structlog.get_logger("pgqueue").warning(
-            "job.on_dead_skipped", jobClass=claimed.kind, jobId=str(claimed.id), reason="its arguments cannot be read"
-        )
+        _tell_skipped(claimed, "its arguments cannot be read")
         return None
+
+
+def _tell_skipped(claimed: Claimed, reason: str) -> None:
+    log = structlog.get_logger("pgqueue")
+    log.warning("job.on_dead_skipped", jobClass=claimed.kind, jobId=str(claimed.id), reason=reason)
 
 
 def _context(claimed: Claimed) -> Context:

@@ -214,6 +214,17 @@ class Poison(Job):
         session.execute(EFFECT, {"note": f"buried {death.reason}"})
 
 
+class DiesAtItsGrave(InChild, retry=ONCE):
+    """Ends its child, and then the worker that buries it."""
+
+    def run(self, app: Handle, ctx: JobContext) -> None:
+        os._exit(9)
+
+    def on_dead(self, app: Handle, session: Any, death: Death) -> None:
+        app.note(f"dying {os.getpid()}")
+        os._exit(9)
+
+
 class Neighbour(Job, retry=ONCE):
     """An ordinary job that is there when a process dies; harmless when it runs again."""
 
@@ -259,6 +270,7 @@ JOBS: list[type[Job]] = [
     Modest,
     Busy,
     Poison,
+    DiesAtItsGrave,
     Neighbour,
     Quick,
     Block,

@@ -116,6 +116,11 @@ async def test_effect_and_completion_are_one_commit_in_a_child_too(hall: Hall, h
     assert (job_id, "complete") in hall.ledger.moments
 
 
+async def test_large_arguments_reach_a_child(hall: Hall) -> None:
+    await hall.run_one(Tell(text="x" * 250_000))
+    assert len(hall.effects()[0]) > 250_000
+
+
 # ── what ends them ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -266,6 +271,14 @@ async def test_recycled_children_leave_nothing_behind(hall: Hall) -> None:
         await until(lambda: hall.states().count("completed") == 220 and not executors(), patience=50)
         assert held() == before
     assert templates() == []
+
+
+@pytest.mark.parametrize("bound", [{"child_jobs": 1}, {"child_memory": "1MB"}])
+async def test_a_child_is_replaced_after_enough_jobs_or_too_much_memory(hall: Hall, bound: dict[str, object]) -> None:
+    app.settings = app.settings.changed(concurrency=1, **bound)
+    queue.enqueue_many(hall.conn, [Tell(text=str(n)) for n in range(3)], context=CONTEXT)
+    await hall.work_off()
+    assert len({note.split()[2] for note in hall.effects()}) == 3
 
 
 async def test_an_application_whose_import_starts_threads_gets_children_all_the_same(hall: Hall) -> None:

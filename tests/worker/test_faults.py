@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.worker.children import PATH, Block, Linger, Neighbour, Poison, Quick, Rest, Tell, app, queue
+from tests.worker.children import PATH, Block, DiesAtItsGrave, Linger, Neighbour, Poison, Quick, Rest, Tell, app, queue
 from tests.worker.family import executors, is_alive, templates
 from tests.worker.harness import CONTEXT, Hall, eventually
 from tests.worker.jobs import Hold
@@ -53,6 +53,19 @@ def test_poison_takes_a_worker_down_once_and_its_neighbours_lose_nothing(hall: H
     assert hall.effects().count("buried crashed") == 1
     assert len(supervisor.events("process.died")) == 1
     assert {hall.job(each, "attempt") for each in neighbours} == {1}  # the one that completed it, of one
+
+
+def test_an_on_dead_that_ends_its_worker_is_called_twice_and_the_job_is_buried_without_it(
+    hall: Hall, tmp_path: Path
+) -> None:
+    job_id = hall.enqueue(DiesAtItsGrave())
+    with Process(tmp_path, hall.url, "--processes", "2", "--time-scale", "50", app=PATH) as supervisor:
+        eventually(lambda: hall.state(job_id) == "dead", patience=50)
+        supervisor.terminate()
+        assert supervisor.ends() == 0
+    assert len(supervisor.events("process.died")) == 2
+    assert (hall.dead(job_id, "reason"), hall.dead(job_id, "crashes")) == ("crashed", 4)
+    assert supervisor.events("job.on_dead_skipped")
 
 
 # ── nobody outlives his parent ───────────────────────────────────────────────────────────────────────────────────────

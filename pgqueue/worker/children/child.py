@@ -192,4 +192,7 @@ def _ignore(_number: int, _frame: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1]), load_app(sys.argv[2]), int(sys.argv[3])))
+    code = serve(int(sys.argv[1]), load_app(sys.argv[2]), int(sys.argv[3]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread that a job has left must not keep it

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _START = 60.0  # seconds in which the handle has to be opened
 _GRACE = 0.5  # seconds between "please stop" and SIGKILL
 _GOING = 0.4  # seconds in which a killed process is gone, unless the kernel is busy with it
+_LINGER = 10.0  # seconds in which a child that is let go closes its handle
 _IDLE = 60.0  # seconds after which an idle child is let go
 
 
@@ -98,9 +99,10 @@ class ChildProcess:
         self._forks.kill(self._fork.number)
 
     def close(self) -> None:
-        """Let it go: an idle child ends by itself when its channel is closed."""
+        """Let it go: an idle child ends by itself when its channel is closed, and is killed if it does not."""
         self._listening.cancel()
         self._channel.close()
+        asyncio.get_running_loop().call_later(_LINGER, self.kill)
 
     async def _listen(self) -> None:
         message: dict[str, Any] | None = {}

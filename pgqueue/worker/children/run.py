@@ -65,7 +65,8 @@ class Isolation:
                 child = await self._children.take(fresh=claimed.crashes > 0)
                 if await child.begin(claimed):
                     return child
-                child.close()  # an idle one that was ended meanwhile: not by this job
+                child.kill()  # an idle one that was ended meanwhile, or its channel was: not by this job
+                child.close()
         except ChildUnavailable as error:
             return error
         except asyncio.CancelledError:
