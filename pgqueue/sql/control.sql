@@ -46,6 +46,7 @@ SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
+-- One that was buried as poison stays a suspect: it runs alone in a child, and has one crash less to go.
 -- The max_age of its kind is not in the row, so it may be snoozed for as long as a kind that says nothing.
 -- A job whose hash is live again stays dead. A hash is given by the relay alone, so whoever has one is held until the
 -- relay comes by: should another job of it have come in meanwhile, that one ends first.
@@ -60,11 +61,11 @@ WITH asked AS (
     AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = a.hold OFFSET 0))
   RETURNING d.*, a.hold
 )
-INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
+INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, crashes, max_attempts, payload_version, lane,
   correlation_id, trace_id, queue, kind, organization_id, user_id, hold, limits, cost, args, errors)
 SELECT r.id, r.enqueued_at, CASE WHEN r.hold IS NULL THEN (SELECT pgqueue.clock()) END,
-  (SELECT pgqueue.clock()) + interval '7 days', r.claims, r.max_attempts, r.payload_version, r.lane, r.correlation_id,
-  r.trace_id, r.queue, r.kind, r.organization_id, r.user_id, r.hold, r.limits, r.cost, r.args,
+  (SELECT pgqueue.clock()) + interval '7 days', r.claims, (r.reason = 'crashed')::integer, r.max_attempts,
+  r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id, r.user_id, r.hold, r.limits, r.cost, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
 FROM risen r ORDER BY r.id RETURNING id
 

@@ -31,6 +31,17 @@ def test_a_requeued_job_has_a_fresh_budget_and_goes_on_counting_claims(conn: Con
     assert settle(conn, ended(again, "complete")) == set()
 
 
+def test_requeued_poison_is_still_a_suspect(conn: Connection, relay: Relay) -> None:
+    enqueue(conn)
+    relay.tick()
+    (job,) = claim(conn)
+    settle(conn, ended(job, "bury", note='{"reason": "crashed"}'))
+    innocent = buried(conn, relay)
+    requeue(conn, job.id, innocent.id)
+    relay.tick()
+    assert {each.id: each.crashes for each in claim(conn)} == {job.id: 1, innocent.id: 0}
+
+
 def test_a_job_that_dies_again_says_who_gave_it_the_life_before(conn: Connection, relay: Relay) -> None:
     dead = buried(conn, relay)
     requeue(conn, dead.id)

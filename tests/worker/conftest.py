@@ -31,3 +31,14 @@ def database_url(server: str, shared_database_url: str) -> Iterator[str]:  # noq
 def hall(database_url: str, conn: psycopg.Connection[tuple[Any, ...]]) -> Hall:
     conn.execute("CREATE TABLE effects (n bigint GENERATED ALWAYS AS IDENTITY, note text NOT NULL)")
     return Hall(database_url, conn)
+
+
+@pytest.fixture
+def children_app(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hall serves the application of child processes."""
+    from tests.worker.children import PATH, SETTINGS, app, queue
+
+    monkeypatch.setenv("PGQUEUE_DATABASE_URL", hall.url)
+    hall.queue, hall.app = queue, app
+    monkeypatch.setattr(app, "settings", SETTINGS)  # and whatever a test makes of it is undone
+    monkeypatch.setattr(app, "path", PATH)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def parents() -> dict[int, int]:
@@ -45,3 +50,8 @@ def command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8")
     except OSError:
         return ""
+
+
+def noted_pids(notes: Iterable[str], word: str) -> list[int]:
+    """The processes of jobs that noted themselves by this word."""
+    return [int(found[1]) for note in notes if (found := re.match(rf"{word} (\d+)", note))]
