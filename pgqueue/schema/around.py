@@ -38,6 +38,9 @@ def queues(tables: sa.MetaData, clock: sa.TextClause) -> None:
         time("paused_at"),
         text("paused_by"),
         time("created_at", nullable=False, server_default=clock),
+        text("workers_by"),
+        time("workers_at"),
+        time("resume_at"),
         sa.CheckConstraint("name ~ '^[a-z0-9][a-z0-9_.:-]{0,62}$'", name="queues_name_plain"),
         sa.CheckConstraint("\"order\" IN ('fifo', 'fair')", name="queues_order_known"),
         sa.CheckConstraint("workers > 0", name="queues_workers_positive"),
@@ -68,6 +71,10 @@ def processes(tables: sa.MetaData, clock: sa.TextClause) -> None:
         time("started_at", nullable=False, server_default=clock),
         time("heartbeat_at", nullable=False, server_default=clock),
         boolean("draining", nullable=False, server_default=sa.false()),
+        text("asked"),
+        text("asked_by"),
+        time("asked_at"),
+        sa.CheckConstraint("asked IN ('drain', 'restart')", name="workers_asked_known"),
         postgresql_with={"fillfactor": 50},
     )
     sa.Table(

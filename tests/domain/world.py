@@ -21,7 +21,7 @@ from domain.models import Membership, Organization, PublishAttempt, ScheduledPos
 from domain.settings import QUEUES, DomainSettings
 from pgqueue import App, AsyncQueue, Context, Settings
 from pgqueue.telemetry import Telemetry
-from pgqueue.worker import shares
+from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
 from tests.conftest import sqlalchemy_address
 
@@ -75,7 +75,7 @@ class World:
     async def work(self) -> None:
         """Let a worker run (from the first call on) until nothing is left that can run now."""
         if self.worker is None:
-            worker = Worker(self.queue_app, self.url, shares(self.queue_app, None), Telemetry([]))
+            worker = Worker(self.queue_app, self.url, limits(self.queue_app, None), Telemetry([]))
             self.worker = asyncio.create_task(_until_cancelled(worker))
         async with asyncio.timeout(20):
             while (await self.rows(_CAN_RUN))[0].n:

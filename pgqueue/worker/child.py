@@ -1,0 +1,126 @@
+"""One worker process of a supervisor: started, spoken to, heard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from pgqueue.queries.supervision import Orders
+from pgqueue.worker.line import LINE_VARIABLE, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ENDLESS = 1 << 30  # what "no limit" counts as
+
+Limits = dict[str, int | None]
+
+
+class Report(NamedTuple):
+    """What a process said last."""
+
+    running: dict[str, int]
+    serial: int
+    """The last limits that it has applied."""
+    orders: Orders
+    seen: float
+    """When it read its orders, on this machine's monotonic clock."""
+    draining: bool
+    memory: int
+    pace: dict[str, tuple[int, float]]
+    """Jobs and their seconds since it started, by queue."""
+
+
+class Child:
+    """A process, and the share of each queue's ``workers`` that it was told."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], queues: Sequence[str]) -> None:
+        """Start it; it serves nothing until it is told its limits."""
+        self.started = time.monotonic()
+        self.granted: Limits = dict.fromkeys(queues, 0)
+        self.report: Report | None = None
+        self.retiring = False
+        self._serial = 0
+        self._peak: Limits = dict(self.granted)
+        self._line, theirs = pair()
+        with theirs:
+            # A group of its own: the terminal's Ctrl-C would reach it beside the signal that is passed on,
+            # and count twice.
+            self.process = subprocess.Popen(  # noqa: S603 - our own command line
+                command,
+                env={**environment, LINE_VARIABLE: str(theirs.fileno())},
+                process_group=0,
+                pass_fds=[theirs.fileno()],
+            )
+
+    @property
+    def is_ready(self) -> bool:
+        """It has registered, and said so."""
+        return self.report is not None
+
+    @property
+    def may_serve(self) -> bool:
+        """It may be given something to do."""
+        return not self.retiring and self.report is not None and not self.report.draining
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs it has ended."""
+        return sum(jobs for jobs, _ in self.report.pace.values()) if self.report else 0
+
+    def listen(self) -> None:
+        """Take what it said."""
+        for message in self._line.receive():
+            self.report = Report(**(message | {"orders": Orders(**message["orders"])}))
+        if self.report and self.report.serial == self._serial:
+            self._peak = dict(self.granted)
+
+    def used(self, queue: str) -> int:
+        """Return how many jobs of a queue it may be running, until it has said that it follows its limits."""
+        running = self.report.running.get(queue, 0) if self.report else 0
+        return max(running, _number(self._peak.get(queue, 0)))
+
+    def held(self, queue: str) -> int:
+        """Return its share of a queue as a number."""
+        return _number(self.granted.get(queue, 0))
+
+    def grant(self, limits: Limits) -> None:
+        """Tell it its limits, if they are new."""
+        if limits != self.granted or self._serial == 0:
+            self._serial += 1
+            self.granted = limits
+            for queue, limit in limits.items():
+                if _number(limit) > _number(self._peak[queue]):
+                    self._peak[queue] = limit
+            self._line.send({"limits": limits, "serial": self._serial})
+
+    def retire(self) -> None:
+        """Let it end its jobs and go."""
+        if not self.retiring:
+            self.retiring = True
+            self._line.send({"retire": True})
+
+    def signal(self) -> None:
+        """Pass a signal on: the first drains, the second gives jobs back."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        """Return the exit code, if it has ended; what it said last has been heard by then."""
+        code = self.process.poll()
+        if code is not None:
+            self._line.close()
+        return code
+
+
+def _number(limit: int | None) -> int:
+    return _ENDLESS if limit is None else limit
+
+
+def environment_of(url: str, metrics: str | None) -> dict[str, str]:
+    """Return the variables of a process."""
+    found = os.environ | {"PGQUEUE_DATABASE_URL": url}
+    return found | {"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else found
