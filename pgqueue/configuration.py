@@ -115,7 +115,7 @@ def leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, An
 
 
 def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
-    """Return the values without those at these keys or below them."""
+    """Return the values without those at these keys."""
     gone = set(keys)
 
     def kept(table: Mapping[str, Any], above: Key) -> dict[str, Any]:
@@ -126,6 +126,15 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
         }
 
     return kept(values, ())
+
+
+def in_tables(values: Any, key: Key) -> Key:
+    """Return the key of the whole list if it leads into one: an item alone cannot be left out."""
+    for depth, name in enumerate(key):
+        if not isinstance(values, dict):
+            return key[:depth]
+        values = values.get(name)
+    return key
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

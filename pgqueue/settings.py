@@ -137,7 +137,7 @@ class Settings(BaseModel):
         layers += [from_environment(variables), Layer("flag", dict(flags or {}))]
         values, sources = configuration.merge(layers)
         faults = [fault for layer in layers for fault in _faults(type(self), layer)]
-        faulty = [key for key, _ in faults]
+        faulty = [configuration.in_tables(values, key) for key, _ in faults]
         told = [text for _, text in faults]
         sound = configuration.without(values, faulty)
         trial = self if not faults else type(self).__new__(type(self))
@@ -148,7 +148,7 @@ class Settings(BaseModel):
         told += [
             text
             for keys, text in _contradictions(trial)
-            if not any(bad[: len(key)] == key for bad in faulty for key in keys)
+            if not any(bad == key[: len(bad)] for bad in faulty for key in keys)
         ]
         if told:
             raise InvalidSettings(told)
@@ -238,7 +238,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[Key, ...], str]]
         yield (("heartbeat",), ("lease",)), "heartbeat must be at most half of lease, or one late beat loses every job"
     supervise = settings.supervise
     named = [queue for group in supervise.groups or () for queue in group]
-    keys = (("supervise",), ("queues",))
+    keys: tuple[Key, ...] = (("supervise", "groups"), ("queues",))
     for name in dict.fromkeys(named):
         if name not in settings.queues:
             yield keys, f"supervise.groups: unknown queue {name!r}; {configuration.suggestion(name, settings.queues)}"
@@ -249,5 +249,6 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[Key, ...], str]]
     groups = len(settings.queues if supervise.groups is None else supervise.groups)
     least = {"off": 1, "simple": groups, "auto": groups * supervise.min_processes}[supervise.balance]
     if supervise.max_processes is not None and supervise.max_processes < least:
+        keys += tuple(("supervise", name) for name in ("balance", "min_processes", "max_processes"))
         has = f"supervise.max_processes is {supervise.max_processes}, but balance {supervise.balance!r} needs {least}"
         yield keys, f"{has} for {groups} group(s); raise it, or put queues together with supervise.groups"

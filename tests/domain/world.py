@@ -18,7 +18,7 @@ from domain.app import Application, compose
 from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
-from domain.settings import QUEUES, DomainSettings
+from domain.settings import CONFIGURATION, DomainSettings
 from pgqueue import App, AsyncQueue, Context, Settings
 from pgqueue.telemetry import Telemetry
 from pgqueue.worker import limits
@@ -124,7 +124,7 @@ class World:
 
 @asynccontextmanager
 async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> AsyncIterator[World]:
-    settings = Settings(database_url=url, queues=QUEUES, poll="100ms", environment={})
+    settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),
