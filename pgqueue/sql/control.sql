@@ -71,8 +71,9 @@ SELECT n.now + %(keep)s, n.now, g.id, 'discarded', %(reason)s, g.queue, g.kind, 
 FROM gone g, (SELECT pgqueue.clock() AS now) AS n RETURNING id
 
 -- name: pause
-UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s,
-  resume_at = (SELECT pgqueue.clock()) + %(duration)s::interval
+UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, n.now), paused_by = %(by)s,
+  resume_at = n.now + %(duration)s::interval
+FROM (SELECT pgqueue.clock() AS now OFFSET 0) AS n
 WHERE q.name = %(queue)s RETURNING q.name
 
 -- name: resume

@@ -28,6 +28,11 @@ class Line:
         """Return the descriptor."""
         return self._socket.fileno()
 
+    @property
+    def is_free(self) -> bool:
+        """Everything was taken: who does not listen for a while shall not find a heap of old messages."""
+        return not self._out
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Send as soon as there is room."""
         self._out += json.dumps(message).encode() + b"\n"
@@ -52,8 +57,10 @@ class Line:
         try:
             while self._out:
                 self._out = self._out[self._socket.send(self._out) :]
+        except BlockingIOError:
+            return  # the rest goes with the next look
         except OSError:
-            return
+            self._out = b""  # nobody is there any more
 
 
 def pair() -> tuple[Line, socket.socket]:
@@ -64,5 +71,8 @@ def pair() -> tuple[Line, socket.socket]:
 
 def inherited() -> Line | None:
     """Return the line to the supervisor that started this process, if one did."""
-    number = os.environ.pop(LINE_VARIABLE, None)
-    return Line(socket.socket(fileno=int(number))) if number else None
+    number = os.environ.pop(LINE_VARIABLE, None)  # what jobs start shall not speak for this process
+    if number is None:
+        return None
+    os.set_inheritable(int(number), False)  # noqa: FBT003 - it has no keyword
+    return Line(socket.socket(fileno=int(number)))

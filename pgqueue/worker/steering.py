@@ -107,7 +107,7 @@ class Steering:
         return before is None or (before.asked, before.workers) != (orders.asked, orders.workers)
 
     def _report(self) -> None:
-        if self._line is None or self._orders is None:
+        if self._line is None or self._orders is None or not self._line.is_free:
             return
         lanes = self._slots.lanes
         told = {
