@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _STEADY = 10.0  # seconds after which a process counts as healthy and its backoff starts again
 _LONGEST = 30.0
+_PATIENCE = 120.0  # seconds in which a process that replaces another must be ready
 _AGAIN = 30.0  # seconds before a process is replaced that could not be
 USAGE_OR_SCHEMA = (2, 3)  # a restart would end the same way
 
@@ -89,7 +90,12 @@ class Crowd:
         for seat in list(self.seats):
             if seat.child is not None and (code := seat.child.poll()) is not None:
                 self._ended(seat, seat.child, code)
-            elif seat.child is None and not self.stopping and time.monotonic() >= seat.start_at:
+            elif (
+                seat.child is None
+                and seat.successor is None
+                and not self.stopping
+                and time.monotonic() >= seat.start_at
+            ):
                 seat.child = self._start()
         for child in list(self.leaving):
             if (code := child.poll()) is not None:
@@ -135,6 +141,8 @@ class Crowd:
             self._abort(seat, code)
         elif seat.successor.is_ready:
             self._hand_over(seat, reason)
+        elif time.monotonic() - seat.successor.started > _PATIENCE:
+            seat.successor.signal()
 
     def _hand_over(self, seat: Seat, reason: str) -> None:
         old, seat.child, seat.successor = seat.child, seat.successor, None

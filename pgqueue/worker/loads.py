@@ -53,8 +53,8 @@ class Loads:
             except (psycopg.Error, PgqueueError, OSError) as error:
                 if self.waiting is not None or pause == self._every:
                     structlog.get_logger("pgqueue").warning("balance.blind", error=f"{type(error).__name__}: {error}")
+                pause = min(max(pause if self.waiting is None else self._every, 0.1) * 2, _LONGEST)
                 self.waiting = None
-                pause = min(max(pause, 0.1) * 2, _LONGEST)
                 self._stop.wait(pause)
 
     def _look(self, conn: psycopg.Connection[Any]) -> None:

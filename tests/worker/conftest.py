@@ -13,6 +13,9 @@ from tests.worker.harness import Hall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.worker.hosts import Host
 
 
 @pytest.fixture
@@ -31,3 +34,10 @@ def database_url(server: str, shared_database_url: str) -> Iterator[str]:  # noq
 def hall(database_url: str, conn: psycopg.Connection[tuple[Any, ...]]) -> Hall:
     conn.execute("CREATE TABLE effects (n bigint GENERATED ALWAYS AS IDENTITY, note text NOT NULL)")
     return Hall(database_url, conn)
+
+
+@pytest.fixture
+def host(hall: Hall, tmp_path: Path) -> Host:
+    from tests.worker.hosts import Host
+
+    return Host(hall, tmp_path)
