@@ -9,14 +9,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pgqueue.queries.supervision import Orders
+from pgqueue.worker.ledger import Ledger
 from pgqueue.worker.line import LINE_VARIABLE, pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_ENDLESS = 1 << 30  # what "no limit" counts as
-
-Limits = dict[str, int | None]
+    from pgqueue.worker.ledger import Limits
 
 
 class Report(NamedTuple):
@@ -40,11 +39,9 @@ class Child:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], queues: Sequence[str]) -> None:
         """Start it; it serves nothing until it is told its limits."""
         self.started = time.monotonic()
-        self.granted: Limits = dict.fromkeys(queues, 0)
+        self.ledger = Ledger(queues)
         self.report: Report | None = None
         self.retiring = False
-        self._serial = 0
-        self._peak: Limits = dict(self.granted)
         self._line, theirs = pair()
         with theirs:
             # A group of its own: the terminal's Ctrl-C would reach it beside the signal that is passed on,
@@ -75,27 +72,17 @@ class Child:
         """Take what it said."""
         for message in self._line.receive():
             self.report = Report(**(message | {"orders": Orders(**message["orders"])}))
-        if self.report and self.report.serial == self._serial:
-            self._peak = dict(self.granted)
+        if self.report:
+            self.ledger.heard(self.report.serial)
 
     def used(self, queue: str) -> int:
         """Return how many jobs of a queue it may be running, until it has said that it follows its limits."""
-        running = self.report.running.get(queue, 0) if self.report else 0
-        return max(running, _number(self._peak.get(queue, 0)))
-
-    def held(self, queue: str) -> int:
-        """Return its share of a queue as a number."""
-        return _number(self.granted.get(queue, 0))
+        return self.ledger.used(queue, self.report.running.get(queue, 0) if self.report else 0)
 
     def grant(self, limits: Limits) -> None:
         """Tell it its limits, if they are new."""
-        if limits != self.granted or self._serial == 0:
-            self._serial += 1
-            self.granted = limits
-            for queue, limit in limits.items():
-                if _number(limit) > _number(self._peak[queue]):
-                    self._peak[queue] = limit
-            self._line.send({"limits": limits, "serial": self._serial})
+        if self.ledger.grant(limits):
+            self._line.send({"limits": limits, "serial": self.ledger.serial})
 
     def retire(self) -> None:
         """Let it end its jobs and go."""
@@ -114,10 +101,6 @@ class Child:
         if code is not None:
             self._line.close()
         return code
-
-
-def _number(limit: int | None) -> int:
-    return _ENDLESS if limit is None else limit
 
 
 def environment_of(url: str, metrics: str | None) -> dict[str, str]:

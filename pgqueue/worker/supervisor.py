@@ -173,12 +173,12 @@ class Supervisor:
     def _tell_limits(self) -> None:
         """Divide each queue's ``workers`` over the processes that serve it; never more than that runs on this host."""
         children = list(self._crowd.children())
-        told = [dict(child.granted) for child in children]
+        told = [dict(child.ledger.granted) for child in children]
         for turn, (name, settings) in enumerate(self._queues.items()):
             serving = [
                 seat.child
                 for seat in self._crowd.seats
-                if seat.child and seat.child.may_serve and name in seat.child.granted
+                if seat.child and seat.child.may_serve and name in seat.child.ledger.granted
                 if name in self._plan.groups[seat.group]
             ]
             workers = (self._orders.workers if self._orders else {}).get(name, settings.workers)
@@ -186,10 +186,11 @@ class Supervisor:
             if workers is not None:
                 parts = dict(zip(serving, shares(workers, len(serving), turn), strict=True)) if serving else {}
                 limits = grants(
-                    workers, [Held(parts.get(child, 0), child.held(name), child.used(name)) for child in children]
+                    workers,
+                    [Held(parts.get(child, 0), child.ledger.held(name), child.used(name)) for child in children],
                 )
             for child, own, limit in zip(children, told, limits, strict=True):
-                if name in child.granted:
+                if name in child.ledger.granted:
                     own[name] = limit
         for child, own in zip(children, told, strict=True):
             if child.is_ready:
