@@ -153,6 +153,8 @@ def _misspelt(environment: "os._Environ[str]") -> list[str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return " | ".join(", ".join(group) for group in value)
     return "none" if value is None else str(value)
 
 
