@@ -109,7 +109,7 @@ def _plain(name: str, value: object) -> object:
         return f"{value.total_seconds():g}s"
     if name == "database_url" and isinstance(value, str):
         return _without_password(value)
-    return value
+    return value if value is None or isinstance(value, (str, int, float, tuple)) else str(value)
 
 
 def _without_password(url: str) -> str:

@@ -152,3 +152,19 @@ def test_a_second_signal_gives_jobs_back_under_a_supervisor(host: Host) -> None:
         supervisor.terminate()
         assert supervisor.ends() == 1
     assert host.running("a") == 0
+
+
+def test_a_signal_in_the_middle_of_a_restart_ends_every_process(host: Host) -> None:
+    host.write("[supervise]\nmax_processes = 2")
+    with host.supervisor() as supervisor:
+        eventually(lambda: host.serving() == {"a": 2, "b": 2})
+        enqueue(host, Busy(), 4)
+        eventually(lambda: host.busy() == 4)
+        host.say("workers", "restart")
+        supervisor.says("process.replaced")  # one drains, one is next
+        supervisor.terminate()
+        eventually(lambda: scalar(host.conn, "SELECT bool_and(draining) FROM pgqueue.workers"))
+        host.let_go("a")
+        assert supervisor.ends() == 0
+    assert host.pids() == set()
+    lost_nothing(host)
