@@ -102,10 +102,12 @@ class Supervisor:
 
     def _read_again(self) -> None:
         """SIGHUP: read the file again. With a fault everything stays as it is."""
+        before = self._app.settings
         try:
-            self._app.take(self._app.settings.changed())
+            self._app.take(before.changed())
             self._read_settings()
         except ConfigurationError as error:
+            self._app.settings = before
             self._log.error("configuration.refused", error=str(error), hint="nothing was changed")
             return
         self._log.info("configuration.reloaded", file=str(self._app.settings.file or "none"))
@@ -113,6 +115,7 @@ class Supervisor:
         groups = len(self._plan.groups)
         for seat in self._crowd.seats:
             seat.group = min(seat.group, groups - 1)
+            seat.keep_until = 0.0  # what could not start before may start now
             self._crowd.replace(seat, "reload")
         self._next_move = 0.0
 

@@ -142,6 +142,19 @@ def test_a_queue_that_the_application_needs_cannot_be_taken_away(host: Host) -> 
         assert "no group serves b" in refused["error"]
 
 
+def test_a_file_without_a_queue_that_the_command_line_names_is_refused_and_a_later_one_taken(host: Host) -> None:
+    host.write("[queues.c]\n[supervise]\nmax_processes = 1")
+    with host.supervisor("--queues", "a,c") as supervisor:
+        eventually(lambda: host.serving() == {"a": 1, "c": 1})
+        host.write("[supervise]\nmax_processes = 2")
+        supervisor.popen.send_signal(signal.SIGHUP)
+        (refused,) = supervisor.says("configuration.refused")
+        assert "unknown queue 'c'" in refused["error"]
+        host.write("[queues.c]\n[supervise]\nmax_processes = 2")
+        supervisor.popen.send_signal(signal.SIGHUP)
+        eventually(lambda: host.serving() == {"a": 2, "c": 2})
+
+
 def test_a_second_signal_gives_jobs_back_under_a_supervisor(host: Host) -> None:
     host.write("[supervise]\nmax_processes = 2")
     with host.supervisor() as supervisor:
