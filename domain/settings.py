@@ -1,36 +1,29 @@
-"""The user's queues, and what the domain needs from its environment. Secrets come in here and nowhere else."""
+"""Where the queues are configured, and what the domain needs from its environment: secrets come in here alone."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 import pgqueue
-from pgqueue import QueueSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "SMM_"
 
-QUEUES = {
-    "publishing": QueueSettings(priority="high", workers=3, timeout="120s"),
-    "high": QueueSettings(priority="high", workers=2, timeout="60s"),
-    "default": QueueSettings(priority="normal", workers=3, timeout="90s"),
-    "analytics-sync": QueueSettings(priority="normal", workers=2, timeout="120s"),
-    "media-processing": QueueSettings(priority="normal", workers=2, timeout="300s"),
-    "notifications": QueueSettings(priority="normal", workers=2, timeout="30s"),
-    "low": QueueSettings(priority="low", workers=1, timeout="600s"),
-}
+CONFIGURATION = Path(__file__).with_name("pgqueue.toml")
+"""The queues and the supervisor: said in this file alone."""
 
 
 def settings() -> pgqueue.Settings:
-    """Return the queue's settings: these queues, and what the environment says (``PGQUEUE_…``)."""
-    return pgqueue.Settings(queues=QUEUES)
+    """Return the queue's settings: those of the file, and over them what the environment says (``PGQUEUE_…``)."""
+    return pgqueue.Settings(file=CONFIGURATION)
 
 
 class DomainSettings(BaseModel):

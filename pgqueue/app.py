@@ -109,6 +109,14 @@ class App:
                 yield f"the schedule {schedule.name!r} is named twice"
         self.schedules = list(entries.values())
 
+    def take(self, settings: Settings) -> None:
+        """Run with other settings from now on. Raises ConfigurationError and keeps the old ones if they do not fit."""
+        before, self.settings = self.settings, settings
+        faults = list(self._collect(list(self.kinds.values())))
+        if faults:
+            self.settings = before
+            raise ConfigurationError(f"{len(faults)} fault(s) in the App: " + "; ".join(faults))
+
     def queues(self, names: Sequence[str] | None = None) -> dict[str, QueueSettings]:
         """Return the settings of these queues in this order of priority (None: all, by their priority)."""
         every = self.settings.queues

@@ -2,6 +2,7 @@
 
 PgqueueError
 ├── ConfigurationError     settings, App, job classes: found at start, all faults at once
+│   ├── InvalidSettings    what file, environment, code and flags say cannot work; names every fault
 │   ├── UnknownQueue       a queue that the App does not name
 │   ├── UnknownKind        a kind that the App does not name
 │   └── UnknownSchedule    a schedule that is neither in the code nor was added
@@ -24,6 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
 
@@ -33,6 +35,15 @@ class PgqueueError(Exception):
 
 class ConfigurationError(PgqueueError):
     """Settings, an App or a job class that cannot work."""
+
+
+class InvalidSettings(ConfigurationError):
+    """Settings that cannot work; ``faults`` has a sentence for each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        """Put all faults into one message."""
+        super().__init__(f"{len(faults)} fault(s) in the settings: " + "; ".join(faults))
+        self.faults = tuple(faults)
 
 
 class UnknownQueue(ConfigurationError):

@@ -1,19 +1,23 @@
-"""Settings: flag over run-time override over environment over code. All faults are told at once."""
+"""Settings: flag over run-time override over environment over file over code. All faults are told at once."""
 
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from pgqueue import configuration
+from pgqueue.configuration import Key, Layer
 from pgqueue.duration import Seconds
-from pgqueue.errors import ConfigurationError
+from pgqueue.errors import InvalidSettings
 from pgqueue.size import Bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ENVIRONMENT = {
     "PGQUEUE_DATABASE_URL": "database_url",
@@ -27,10 +31,14 @@ ENVIRONMENT = {
     "PGQUEUE_LOG_LEVEL": "log_level",
     "PGQUEUE_POOLER": "pooler",
     "PGQUEUE_SOURCES": "sources",
+    "PGQUEUE_BALANCE": "supervise.balance",
+    "PGQUEUE_MIN_PROCESSES": "supervise.min_processes",
+    "PGQUEUE_MAX_PROCESSES": "supervise.max_processes",
 }
 """Every variable that is read, and the setting it gives."""
 
 PRIORITIES = ("high", "normal", "low")
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
 
 
 class QueueSettings(BaseModel):
@@ -45,8 +53,42 @@ class QueueSettings(BaseModel):
     """How long a job of this queue may run, unless its class says otherwise."""
 
 
+class SuperviseSettings(BaseModel):
+    """How `pgqueue supervise` uses a host: how many processes, which queues each serves, when one is replaced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    balance: Literal["off", "simple", "auto"] = "off"
+    """off: every process serves all queues; simple: processes are divided evenly; auto: by load."""
+    groups: tuple[tuple[str, ...], ...] | None = None
+    """Queues that share their processes, in their order of priority. None: each queue for itself."""
+    min_processes: int = Field(default=1, ge=1, le=256)
+    """With auto: processes that every group keeps."""
+    max_processes: int | None = Field(default=None, ge=1, le=256)
+    """Processes of this host in all. None: one for each processor, and what the groups need."""
+    strategy: Literal["time", "size"] = "time"
+    """What auto calls load: the time to clear a queue, or the number of its jobs."""
+    cooldown: Seconds = Field(default=timedelta(seconds=3), ge=timedelta(milliseconds=50))
+    """With auto: the least time between two moves."""
+    max_jobs: int | None = Field(default=None, ge=1)
+    """Jobs after which a process is replaced."""
+    max_memory_mb: int | None = Field(default=None, ge=16)
+    """Resident memory of a process above which it is replaced."""
+    max_lifetime: Seconds | None = Field(default=None, ge=timedelta(seconds=1))
+    """Age at which a process is replaced."""
+
+
 class Settings(BaseModel):
-    """Everything that can be set. ``Settings()`` takes the environment's values where the code gives none."""
+    """Everything that can be set. ``Settings()`` takes what the environment and the file say over what the code says.
+
+    Args:
+        environment: the variables to read. Default: those of the process, and the file is looked for in the working
+            directory and above it; with variables of your own only ``PGQUEUE_CONFIG`` among them names a file.
+        file: the file to read instead, unless ``PGQUEUE_CONFIG`` names one.
+        flags: what goes over all others.
+        given: the settings that the code gives.
+
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,6 +96,7 @@ class Settings(BaseModel):
     """``postgresql://…`` (or ``postgresql+psycopg://…``), or ``embedded:`` for the built-in server."""
     schema_name: str = Field(default="pgqueue", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
     queues: dict[str, QueueSettings] = Field(default_factory=lambda: {"default": QueueSettings()})
+    supervise: SuperviseSettings = Field(default_factory=SuperviseSettings)
     lease: Seconds = timedelta(seconds=30)
     """How long a claim is good without a heartbeat."""
     heartbeat: Seconds = timedelta(seconds=10)
@@ -83,18 +126,48 @@ class Settings(BaseModel):
     """For an application without tenants: said once here instead of on each job."""
     default_user_id: str | None = None
 
-    def __init__(self, *, environment: Mapping[str, str] | None = None, **given: Any) -> None:
-        """Put the environment over what the code gives. Raises ConfigurationError naming every fault."""
+    _sources: dict[Key, str] = PrivateAttr(default_factory=dict)
+    _again: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str] | None = None,
+        file: Path | None = None,
+        flags: Mapping[str, Any] | None = None,
+        **given: Any,
+    ) -> None:
+        """Put the sources together. Raises InvalidSettings naming every fault of every source."""
+        variables = os.environ if environment is None else environment
+        found = configuration.nearest(Path.cwd() if environment is None else None, variables, file)
+        layers = [Layer("code", _plain(given))]
+        if found:
+            layers.append(configuration.read(found))
+        layers += [from_environment(variables), Layer("flag", dict(flags or {}))]
+        values, sources = configuration.merge(layers)
+        faults = [fault for layer in layers for fault in _faults(type(self), layer)]
+        faulty = [configuration.in_tables(values, key) for key, _ in faults]
+        told = [text for _, text in faults]
+        sound = configuration.without(values, faulty)
+        trial = self if not faults else type(self).__new__(type(self))
         try:
-            super().__init__(**(given | from_environment(os.environ if environment is None else environment)))
-        except ValidationError as error:
-            raise ConfigurationError(_all_faults(error)) from None
+            self.__pydantic_validator__.validate_python(sound, self_instance=trial)
+        except ValidationError as error:  # only what a model's own validator says is left
+            raise InvalidSettings([*told, *(str(fault["msg"]) for fault in error.errors())]) from None
+        told += [
+            text
+            for keys, text in _contradictions(trial)
+            if not any(bad == key[: len(bad)] for bad in faulty for key in keys)
+        ]
+        if told:
+            raise InvalidSettings(told)
+        self._sources, self._file = sources, found
+        self._again = {"environment": environment, "file": file, "flags": flags, **given}
 
     @field_validator("queues", mode="before")
     @classmethod
     def _names(cls, queues: object) -> object:
-        import re
-
         for name in queues if isinstance(queues, dict) else ():
             if not re.fullmatch(r"[a-z0-9][a-z0-9_.:-]{0,62}", str(name)):
                 raise ValueError(
@@ -112,29 +185,90 @@ class Settings(BaseModel):
             raise ValueError("write name=postgresql://… for each source, with a space between two of them")
         return {name: url for name, _, url in pairs}
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.heartbeat * 2 > self.lease:
-            raise ValueError("heartbeat must be at most half of lease, or one late beat loses every job")
-        return self
-
     def changed(self, **given: Any) -> Settings:
-        """Return these settings with flags put over them (None: not given)."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        """Return these settings with flags put over them (None: not given), all sources read again."""
         flags = {name: value for name, value in given.items() if value is not None}
-        return Settings(environment={}, **(values | flags))
+        above, _ = configuration.merge([Layer("flag", self._again["flags"] or {}), Layer("flag", flags)])
+        return Settings(**(self._again | {"flags": above}))
+
+    @property
+    def file(self) -> Path | None:
+        """The configuration file that was read."""
+        return self._file
+
+    def source_of(self, key: Key) -> str:
+        """Say where a value came from: a file, a variable, code, flag or default."""
+        return self._sources.get(key, "default")
 
 
-def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def from_environment(environment: Mapping[str, str]) -> Layer:
     """Pick the settings that the environment gives (an empty variable gives none)."""
-    return {name: environment[variable] for variable, name in ENVIRONMENT.items() if environment.get(variable)}
+    values: dict[str, Any] = {}
+    names: dict[Key, str] = {}
+    for variable, name in ENVIRONMENT.items():
+        if given := environment.get(variable):
+            *tables, last = key = tuple(name.split("."))
+            into = values
+            for table in tables:
+                into = into.setdefault(table, {})
+            into[last] = given
+            names[key] = variable
+    return Layer("environment", values, names)
 
 
-def _all_faults(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"]) or "settings"
-        variable = next((v for v, name in ENVIRONMENT.items() if name == where and os.environ.get(v)), None)
-        shown = "" if where.startswith(("database_url", "sources")) else f" (is {fault['input']!r})"
-        faults.append(f"{where}{f' (from {variable})' if variable else ''}: {fault['msg']}{shown}")
-    return f"{len(faults)} fault(s) in the settings: " + "; ".join(faults)
+def _plain(value: Any) -> Any:
+    """Return what was set, so that other sources can go over it key by key."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in value.model_fields_set}
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _faults(model: type[Settings], layer: Layer) -> Iterator[tuple[Key, str]]:
+    """Return what is wrong with each value of one source, whether or not another source is over it."""
+    try:
+        model.__pydantic_validator__.validate_python(dict(layer.values), self_instance=model.__new__(model))
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            key = tuple(str(part) for part in fault["loc"])
+            if not key:
+                continue  # a rule over several values is asked when all sources are put together
+            source = layer.source_of(key)
+            where = ".".join(key) + ("" if source == "code" else f" (from {source})")
+            if fault["type"] == "extra_forbidden":
+                yield key, f"{where}: unknown setting; {configuration.suggestion(key[-1], _known(key))}"
+            else:
+                shown = "" if key[0] in ("database_url", "sources") else f" (is {_shown(fault['input'])})"
+                yield key, f"{where}: {fault['msg']}{shown}"
+
+
+def _known(key: Key) -> list[str]:
+    """Return the settings that may stand beside this one."""
+    below: dict[str, type[BaseModel]] = {"queues": QueueSettings, "supervise": SuperviseSettings}
+    return list(below.get(key[0] if len(key) > 1 else "", Settings).model_fields)
+
+
+def _shown(value: object) -> str:
+    text = _PASSWORD.sub(r"\1***@", repr(value))
+    return text if len(text) <= 100 else f"{text[:99]}…"  # noqa: PLR2004 - one line
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """Return what cannot be true together, and of which values that is said."""
+    if settings.heartbeat * 2 > settings.lease:
+        yield (("heartbeat",), ("lease",)), "heartbeat must be at most half of lease, or one late beat loses every job"
+    supervise = settings.supervise
+    named = [queue for group in supervise.groups or () for queue in group]
+    keys: tuple[Key, ...] = (("supervise", "groups"), ("queues",))
+    for name in dict.fromkeys(named):
+        if name not in settings.queues:
+            yield keys, f"supervise.groups: unknown queue {name!r}; {configuration.suggestion(name, settings.queues)}"
+        if named.count(name) > 1:
+            yield keys, f"supervise.groups: the queue {name!r} stands in two groups; let one serve it"
+    if missing := sorted(set(settings.queues) - set(named)) if supervise.groups is not None else []:
+        yield keys, f"supervise.groups: no group serves {', '.join(missing)}; add them to one, or a group of their own"
+    groups = len(settings.queues if supervise.groups is None else supervise.groups)
+    least = {"off": 1, "simple": groups, "auto": groups * supervise.min_processes}[supervise.balance]
+    if supervise.max_processes is not None and supervise.max_processes < least:
+        keys += tuple(("supervise", name) for name in ("balance", "min_processes", "max_processes"))
+        has = f"supervise.max_processes is {supervise.max_processes}, but balance {supervise.balance!r} needs {least}"
+        yield keys, f"{has} for {groups} group(s); raise it, or put queues together with supervise.groups"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgqueue.bench.kinds import URL_VARIABLE, app_for
-from pgqueue.worker import shares
+from pgqueue.worker import limits
 from pgqueue.worker.observe import observers
 from pgqueue.worker.process import Worker
 
@@ -53,7 +53,7 @@ def main(schema: str, expected: int) -> int:
     statements = Statements()
     app = app_for(os.environ[URL_VARIABLE], schema)
     telemetry, on_watch, on_end = observers(app.settings, None)
-    worker = Worker(app, app.settings.database_url or "", shares(app, None), telemetry, on_watch=on_watch)
+    worker = Worker(app, app.settings.database_url or "", limits(app, None), telemetry, on_watch=on_watch)
     code = asyncio.run(_measured(worker, statements, expected))
     on_end()
     return code

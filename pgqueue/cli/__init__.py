@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 USAGE, DATABASE, INTERRUPTED = 2, 3, 130
 
-_NOUNS = ("jobs", "dead", "queues", "schedules", "sources")
+_NOUNS = ("jobs", "dead", "queues", "schedules", "sources", "workers")
 _GLOBAL_FLAGS = ("--json", "--embedded")
-_GLOBAL_VALUES = ("--database-url", "--schema")
+_GLOBAL_VALUES = ("--database-url", "--schema", "--config")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,8 @@ from pgqueue.doctor import stamp
 from pgqueue.errors import DatabaseUnavailable, PgqueueError
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Lifecycle
+from pgqueue.queries.supervision import CONTROL_PAYLOAD, Supervision
+from pgqueue.wake import ready_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,7 @@ class Database:
         self.conn = conn
         self.schema = schema
         self.control = Control(schema)
+        self.supervision = Supervision(schema)
 
     def ask(self, query: Query[T]) -> T:
         """Send one query in a transaction of its own."""
@@ -46,6 +49,10 @@ class Database:
                 return run(self.conn, query)
         except psycopg.Error as error:
             raise _explained(error) from error
+
+    def tell_workers(self, ready: str = CONTROL_PAYLOAD) -> None:
+        """Have workers look at their orders now, or at a queue that is ``ready``; else they do with a heartbeat."""
+        self.ask(self.control.wake(ready_channel(self.schema), ready))
 
     def highest_id(self) -> int:
         """Return the highest job id given so far."""

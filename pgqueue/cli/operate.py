@@ -1,6 +1,5 @@
-"""Commands that set up, run and check: migrate, work, kinds, doctor, bench."""
+"""Commands that set up and check: migrate, kinds, doctor, bench."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -59,71 +58,6 @@ def migrate(
         say(line)
     if check and missing:
         raise typer.Exit(1)
-
-
-def work(  # noqa: PLR0913 - each is an option of its own
-    ctx: typer.Context,
-    *,
-    app: AppPath = None,
-    queues: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Queues to serve, most important first. Default: all of the App.")
-    ] = None,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Jobs at once in each process. Default: the App's setting.")
-    ] = None,
-    until_empty: Annotated[
-        bool, typer.Option("--until-empty", help="End when nothing is left that is due; what waits for later stays.")
-    ] = False,
-    metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics on this port.")
-    ] = None,
-    time_scale: Annotated[
-        float | None,
-        typer.Option(min=0.001, max=100_000, help="For demonstrations: divide backoff and snooze by this."),
-    ] = None,
-    poll: Annotated[
-        str | None,
-        typer.Option(metavar="5s", envvar="PGQUEUE_POLL", help="How often to look although nothing woke us."),
-    ] = None,
-) -> None:
-    """Run jobs until told to stop: SIGTERM or Ctrl-C drains, a second one gives running jobs back."""
-    names = [name.strip() for name in queues.split(",") if name.strip()] if queues is not None else None
-    if names == []:
-        raise ConfigurationError("--queues names no queue; write --queues high,default or leave it out")
-    _hand_on(poll=poll, schema=options(ctx).schema)
-    loaded = app_of(app)  # before a database is touched: a wrong path is the caller's mistake
-    loaded.queues(names)
-    from pgqueue.worker import run
-
-    code = run(
-        str(app),
-        queues=names,
-        processes=processes,
-        concurrency=concurrency,
-        until_empty=until_empty,
-        metrics_port=metrics_port,
-        time_scale=time_scale,
-        database_url=_url_if_given(ctx),
-    )
-    raise typer.Exit(code)
-
-
-def _hand_on(*, poll: str | None, schema: str) -> None:
-    """Hand flags on as the variables that they stand for: the App's settings and worker processes read those."""
-    if poll is not None:
-        from pgqueue.duration import duration
-
-        duration(poll, what="--poll")
-        os.environ["PGQUEUE_POLL"] = poll
-    if schema != "pgqueue":
-        os.environ["PGQUEUE_SCHEMA"] = schema
-
-
-def _url_if_given(ctx: typer.Context) -> str | None:
-    """Return the address from options or environment; else the App's settings may name one."""
-    chosen = options(ctx)
-    return chosen.url() if chosen.embedded or chosen.database_url else None
 
 
 def kinds(ctx: typer.Context, *, app: AppPath = None) -> None:

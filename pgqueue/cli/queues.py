@@ -1,19 +1,20 @@
-"""`pgqueue queues` and `pgqueue workers`: how queues stand, who serves them, and the brake."""
+"""`pgqueue queues`: how queues stand, the brake, and how much of each host they may use."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgqueue.cli.output import Column, age, print_json, record, say, table
+from pgqueue.cli.output import Column, age, print_json, record, say, table, when
 from pgqueue.cli.state import opened, options, os_user
-from pgqueue.errors import UnknownQueue
+from pgqueue.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:
     from pgqueue.cli.database import Database
-    from pgqueue.queries.control_rows import WorkerRow
+    from pgqueue.queries.control_rows import QueueStats
 
-group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), pause and resume them.")
+group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), pause, resume and scale them.")
 
+By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Name = Annotated[str, typer.Argument(metavar="QUEUE")]
 
 _COLUMNS = (
@@ -27,6 +28,7 @@ _COLUMNS = (
     Column("dead", right=True),
     Column("oldest ready", right=True),
     Column("workers", right=True),
+    Column("set at run time", grows=True),
 )
 
 
@@ -48,7 +50,7 @@ def list_queues(ctx: typer.Context) -> None:
     rows = [
         (
             queue.queue,
-            "paused" if queue.paused_at else "open",
+            _state(queue),
             count(queue.enqueued),
             count(queue.waiting),
             count(queue.held),
@@ -57,6 +59,7 @@ def list_queues(ctx: typer.Context) -> None:
             count(queue.dead),
             age(queue.oldest_ready_seconds),
             queue.workers,
+            _override(queue),
         )
         for queue in found
     ]
@@ -65,18 +68,41 @@ def list_queues(ctx: typer.Context) -> None:
         say(f"counted up to {MOST} jobs of each state")
 
 
+def _state(queue: "QueueStats") -> str:
+    if queue.paused_at and queue.resume_at:
+        return f"paused until {when(queue.resume_at)}"
+    return "paused" if queue.paused_at else "open"
+
+
+def _override(queue: "QueueStats") -> str:
+    """Say what somebody set over the configuration, who and when."""
+    if queue.workers_per_host is None:
+        return ""
+    return f"{queue.workers_per_host} at once per host, by {queue.workers_by}, {when(queue.workers_at)}"
+
+
 @group.command("pause")
 def pause(
     ctx: typer.Context,
     queue: Name,
     *,
-    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="10m", help="Resume by itself after so long. Default: never.")
+    ] = None,
+    by: By = None,
 ) -> None:
     """Stop claiming from a queue on all hosts; running jobs end, new ones may be enqueued."""
+    from pgqueue.duration import duration
+
+    while_ = duration(length, what="--for") if length is not None else None
+    if while_ is not None and not while_:
+        raise ConfigurationError("--for is 0; write how long, such as --for 10m, or leave it out")
     with opened(ctx) as database:
-        if not database.ask(database.control.pause(queue, by=by or os_user())):
+        if not database.ask(database.control.pause(queue, by=by or os_user(), duration=while_)):
             raise _unknown(database, queue)
-    _tell(ctx, queue, "paused", f"queue {queue} is paused; `pgqueue queues resume {queue}` opens it again")
+        database.tell_workers()
+    again = f"opens by itself in {length}" if length else f"`pgqueue queues resume {queue}` opens it again"
+    _tell(ctx, queue, "paused", f"queue {queue} is paused; {again}")
 
 
 @group.command("resume")
@@ -85,7 +111,35 @@ def resume(ctx: typer.Context, queue: Name) -> None:
     with opened(ctx) as database:
         if not database.ask(database.control.resume(queue)):
             raise _unknown(database, queue)
+        database.tell_workers(queue)
     _tell(ctx, queue, "open", f"queue {queue} is open")
+
+
+@group.command("scale")
+def scale(
+    ctx: typer.Context,
+    queue: Name,
+    workers: Annotated[
+        int | None, typer.Argument(metavar="WORKERS", min=1, max=1000, help="Jobs at once on each host.")
+    ] = None,
+    *,
+    reset: Annotated[bool, typer.Option("--reset", help="Take it back: each host as configured.")] = False,
+    by: By = None,
+) -> None:
+    """Change how many jobs of a queue run at once on each host, over what is configured, while workers run."""
+    if (workers is None) != reset:
+        raise ConfigurationError("say how many: pgqueue queues scale QUEUE 6; or take it back with --reset")
+    with opened(ctx) as database:
+        found = database.ask(database.supervision.set_workers(queue, workers, by=by or os_user()))
+        if not found:
+            raise _unknown(database, queue)
+        database.tell_workers()
+    if options(ctx).json:
+        print_json({"queue": queue, "workers_per_host": workers})
+    elif reset:
+        say(f"queue {queue} runs on each host as configured")
+    else:
+        say(f"queue {queue} runs {workers} jobs at once on each host; --reset takes that back")
 
 
 def _tell(ctx: typer.Context, queue: str, state: str, line: str) -> None:
@@ -99,50 +153,3 @@ def _unknown(database: "Database", queue: str) -> UnknownQueue:
     names = database.ask(database.control.queue_names())
     known = ", ".join(names) or "none yet"
     return UnknownQueue(f"unknown queue {queue!r}; known (from their first job or worker on): {known}")
-
-
-_WORKER_COLUMNS = (
-    Column("worker"),
-    Column("state"),
-    Column("host", grows=True),
-    Column("pid", right=True),
-    Column("version"),
-    Column("running", right=True),
-    Column("slots", right=True),
-    Column("up", right=True),
-    Column("heard of", right=True),
-    Column("queues", grows=True),
-)
-
-
-def workers(ctx: typer.Context) -> None:
-    """List the worker processes: what they serve, how busy they are, when they were last heard of."""
-    from pgqueue.cli.database import SILENT
-
-    with opened(ctx) as database:
-        found = database.ask(database.control.worker_list(silent=SILENT))
-    if options(ctx).json:
-        print_json([record(worker) for worker in found])
-        return
-    rows = [
-        (
-            str(worker.id)[:8],
-            _state(worker),
-            worker.host,
-            worker.pid,
-            worker.version,
-            worker.running,
-            worker.concurrency,
-            age(worker.age_seconds),
-            f"{age(max(worker.heartbeat_age_seconds, 0))} ago",
-            ", ".join(worker.queues),
-        )
-        for worker in found
-    ]
-    table(_WORKER_COLUMNS, rows, empty="no workers: start one with `pgqueue work --app module:attribute`")
-
-
-def _state(worker: "WorkerRow") -> str:
-    if worker.silent:
-        return "silent"
-    return "draining" if worker.draining else "alive"

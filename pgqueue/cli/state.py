@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgqueue.configuration import nearest, read
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,12 +30,17 @@ class Options:
 
     database_url: str | None
     embedded: bool
-    schema: str
+    given_schema: str | None
     json: bool
+
+    @property
+    def schema(self) -> str:
+        """The schema of the queue's tables: from option or variable, else from the configuration file."""
+        return self.given_schema or _from_file("schema_name") or "pgqueue"
 
     def url(self) -> str:
         """Return the database's address; starts the embedded server if that was asked for."""
-        given = "embedded:" if self.embedded else self.database_url
+        given = "embedded:" if self.embedded else self.database_url or _from_file("database_url")
         if not given:
             raise ConfigurationError(
                 f"no database: set {URL_VARIABLE}=postgresql://user@host/database, "
@@ -42,6 +49,13 @@ class Options:
         from pgqueue.embedded import embedded_url, is_embedded
 
         return embedded_url(given) if is_embedded(given) else given
+
+
+def _from_file(name: str) -> str | None:
+    """Return what the configuration file says, without checking the rest of it."""
+    found = nearest(Path.cwd(), os.environ, None)
+    value = read(found).values.get(name) if found else None
+    return value if isinstance(value, str) else None
 
 
 def options(ctx: typer.Context) -> Options:

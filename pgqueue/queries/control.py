@@ -65,9 +65,9 @@ class Control:
         params = {"ids": list(ids), "reason": reason, "by": by, "keep": keep}
         return Query(self._sql["discard_dead"], _values, params)
 
-    def pause(self, queue: str, *, by: str) -> Query[bool]:
-        """Stop claims from the queue; False: no such queue."""
-        return Query(self._sql["pause"], bool, {"queue": queue, "by": by})
+    def pause(self, queue: str, *, by: str, duration: timedelta | None = None) -> Query[bool]:
+        """Stop claims from the queue, for a while or until it is resumed; False: no such queue."""
+        return Query(self._sql["pause"], bool, {"queue": queue, "by": by, "duration": duration})
 
     def resume(self, queue: str) -> Query[bool]:
         """Let the queue be claimed from again; False: no such queue."""

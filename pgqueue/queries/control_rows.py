@@ -137,6 +137,11 @@ class QueueStats(NamedTuple):
     queue: str
     paused_at: datetime | None
     paused_by: str | None
+    resume_at: datetime | None
+    workers_per_host: int | None
+    """Set at run time, over what hosts have configured; by whom and when follows."""
+    workers_by: str | None
+    workers_at: datetime | None
     enqueued: int
     waiting: int
     held: int
@@ -160,6 +165,7 @@ class WorkerRow(NamedTuple):
     concurrency: int
     running: int
     draining: bool
+    asked: str | None
     started_at: datetime
     heartbeat_at: datetime
     age_seconds: float

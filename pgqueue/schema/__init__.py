@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life, schedules, sources
+from pgqueue.schema import around, business, life, schedules, sources, supervision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -39,6 +39,7 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     schedules.schedule_runs(tables, clock)
     business.unique(tables)
     business.effects(tables, clock)
+    supervision.overrides(tables, clock)
     return tables
 
 

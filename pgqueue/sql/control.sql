@@ -84,11 +84,13 @@ SELECT n.now + %(keep)s, n.now, g.id, 'discarded', %(reason)s, g.queue, g.kind, 
 FROM gone g, (SELECT pgqueue.clock() AS now) AS n RETURNING id
 
 -- name: pause
-UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s
+UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, n.now), paused_by = %(by)s,
+  resume_at = n.now + %(duration)s::interval
+FROM (SELECT pgqueue.clock() AS now OFFSET 0) AS n
 WHERE q.name = %(queue)s RETURNING q.name
 
 -- name: resume
-UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL WHERE q.name = %(queue)s RETURNING q.name
+UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL WHERE q.name = %(queue)s RETURNING q.name
 
 -- name: wake
 -- Only a hint: nothing is believed from it, polling is the floor.
@@ -193,7 +195,8 @@ WITH entered AS MATERIALIZED (
   SELECT (SELECT count(*) FROM entered) >= %(most)s OR (SELECT count(*) FROM waiting) >= %(most)s
       OR (SELECT count(*) FROM held) >= %(most)s OR (SELECT count(*) FROM dead) >= %(most)s AS everywhere
 )
-SELECT coalesce(q.name, c.queue), q.paused_at, q.paused_by, coalesce(c.enqueued, 0), coalesce(c.waiting, 0),
+SELECT coalesce(q.name, c.queue), q.paused_at, q.paused_by, q.resume_at, q.workers, q.workers_by, q.workers_at,
+  coalesce(c.enqueued, 0), coalesce(c.waiting, 0),
   coalesce(c.held, 0), coalesce(c.ready, 0), coalesce(c.running, 0), coalesce(c.dead, 0),
   extract(epoch FROM n.now - c.oldest)::float8,
   (SELECT count(*) FROM pgqueue.workers w
@@ -206,7 +209,7 @@ ORDER BY 1
 SELECT q.name FROM pgqueue.queues q ORDER BY q.name
 
 -- name: worker_list
-SELECT w.id, w.host, w.pid, w.version, w.queues, w.kinds, w.concurrency, w.running, w.draining, w.started_at,
+SELECT w.id, w.host, w.pid, w.version, w.queues, w.kinds, w.concurrency, w.running, w.draining, w.asked, w.started_at,
   w.heartbeat_at, extract(epoch FROM n.now - w.started_at)::float8, extract(epoch FROM n.now - w.heartbeat_at)::float8,
   w.heartbeat_at < n.now - %(silent)s
 FROM pgqueue.workers w, (SELECT pgqueue.clock() AS now) AS n ORDER BY w.started_at, w.id

@@ -23,7 +23,8 @@ WHERE j.hold = ANY (ARRAY(SELECT DISTINCT 'kind:' || k FROM pgqueue.workers w, u
 -- name: beat
 -- The worker's own row, for people and dashboards; liveness of a job is its lease, never this row.
 -- SKIP LOCKED: whoever has the row locked must not keep the process from renewing its leases.
-UPDATE pgqueue.workers SET heartbeat_at = (SELECT pgqueue.clock()), running = %(running)s, draining = %(draining)s
+UPDATE pgqueue.workers SET heartbeat_at = (SELECT pgqueue.clock()), running = %(running)s, draining = %(draining)s,
+  queues = %(queues)s
 WHERE id = (SELECT w.id FROM pgqueue.workers w WHERE w.id = %(worker)s FOR NO KEY UPDATE SKIP LOCKED)
 
 -- name: deregister

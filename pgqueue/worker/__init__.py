@@ -25,7 +25,6 @@ def run(
     app_path: str,
     *,
     queues: Sequence[str] | None = None,
-    processes: int = 1,
     concurrency: int | None = None,
     until_empty: bool = False,
     metrics_port: int | None = None,
@@ -34,20 +33,37 @@ def run(
 ) -> int:
     """Serve queues until a signal (or until they are empty); returns the exit code: 0 drained, 1 gave jobs back."""
     app = load_app(app_path)
-    app.settings = app.settings.changed(concurrency=concurrency, time_scale=time_scale, database_url=database_url)
+    app.take(app.settings.changed(concurrency=concurrency, time_scale=time_scale, database_url=database_url))
+    app.queues(queues)  # an unknown queue is told before anything starts
+    return work(app, url_of(app), queues, until_empty=until_empty, metrics_port=metrics_port)
+
+
+def supervise(
+    app_path: str,
+    words: Sequence[str],
+    *,
+    queues: Sequence[str] | None = None,
+    until_empty: bool = False,
+    metrics_port: int | None = None,
+    database_url: str | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> int:
+    """Run worker processes until a signal. ``words``: the command line of one; ``flags``: settings of `supervise`."""
+    from pgqueue.worker.supervisor import Supervisor
+
+    app = load_app(app_path)
+    app.take(app.settings.changed(database_url=database_url, supervise=dict(flags or {})))
+    return Supervisor(app, url_of(app), queues, words, until_empty=until_empty).run(metrics_port)
+
+
+def url_of(app: App) -> str:
+    """Return the address of the App's database; starts the embedded server if that is what the settings name."""
     url = app.settings.database_url
     if not url:
         raise ConfigurationError(
             "no database: set PGQUEUE_DATABASE_URL=postgresql://user@host/database, or pass --embedded"
         )
-    app.queues(queues)  # an unknown queue is told before anything starts
-    if processes > 1:
-        from pgqueue.worker.supervisor import Supervisor
-
-        return Supervisor(processes, metrics_port).run()
-    return work(
-        app, embedded_url(url) if is_embedded(url) else url, queues, until_empty=until_empty, metrics_port=metrics_port
-    )
+    return embedded_url(url) if is_embedded(url) else url
 
 
 def work(
@@ -61,13 +77,16 @@ def work(
     """Serve queues in this process."""
     from pgqueue.worker.guard import Guard
     from pgqueue.worker.lifeline import watch_lifeline
+    from pgqueue.worker.line import inherited
     from pgqueue.worker.observe import observers
     from pgqueue.worker.process import Worker
 
     telemetry, on_watch, on_end = observers(app.settings, metrics_port)
 
     async def serve() -> int:
-        worker = Worker(app, url, shares(app, queues), telemetry, until_empty=until_empty, on_watch=on_watch)
+        worker = Worker(
+            app, url, limits(app, queues), telemetry, until_empty=until_empty, on_watch=on_watch, line=inherited()
+        )
         worker.listen_to_signals()
         guard = Guard(worker, on_end)
         guard.start()
@@ -109,14 +128,6 @@ def _is_kept_by_a_thread() -> bool:
     return False
 
 
-def shares(
-    app: App, queues: Sequence[str] | None, environment: Mapping[str, str] = os.environ
-) -> dict[str, int | None]:
-    """Return this process's share of each queue's ``workers``: the supervisor says which process of how many it is."""
-    index, of = (int(part) for part in environment.get("PGQUEUE_PROCESS", "0/1").split("/"))
-    found: dict[str, int | None] = {}
-    for name, settings in app.queues(queues).items():
-        share = None if settings.workers is None else settings.workers // of + (index < settings.workers % of)
-        if share != 0:
-            found[name] = share
-    return found
+def limits(app: App, queues: Sequence[str] | None) -> dict[str, int | None]:
+    """Return the ``workers`` of each queue, in order of priority."""
+    return {name: settings.workers for name, settings in app.queues(queues).items()}

@@ -12,6 +12,7 @@ import structlog
 
 from pgqueue.db import connect, run
 from pgqueue.errors import PgqueueError
+from pgqueue.queries.supervision import Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pgqueue.outcome import Claimed
     from pgqueue.queries.lifecycle import Lifecycle
+    from pgqueue.queries.supervision import Orders
     from pgqueue.queries.upkeep import Upkeep
     from pgqueue.settings import Settings
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class Heartbeat:
     """Renews leases every ``heartbeat`` seconds; tells when jobs should be cancelled and when leases are in danger."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one hook for each thing that it may find out
         self,
         worker: UUID,
         url: str,
@@ -36,8 +38,10 @@ class Heartbeat:
         held: Callable[[], list[Claimed]],
         on_cancel: Callable[[list[int]], object],
         on_lost: Callable[[list[tuple[int, int]]], object],
+        queues: Callable[[], list[str]],
+        on_orders: Callable[[Orders], object],
     ) -> None:
-        """``held`` is called from this thread; so are ``on_cancel`` and ``on_lost`` (id and claims of lost leases)."""
+        """Hooks are called from this thread. ``on_lost`` gets id and claims of lost leases."""
         self._worker = worker
         self._url = url
         self._settings = settings
@@ -45,6 +49,10 @@ class Heartbeat:
         self._held = held
         self._on_cancel = on_cancel
         self._on_lost = on_lost
+        self._queues = queues
+        self._on_orders = on_orders
+        self._supervision = Supervision(settings.schema_name)
+        self._soon = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="pgqueue heartbeat", daemon=True)
         self._conn: psycopg.Connection[Any] | None = None
@@ -64,11 +72,20 @@ class Heartbeat:
     def stop(self) -> None:
         """Stop after the last job has ended: the last thing a worker does before it goes."""
         self._stop.set()
+        self._soon.set()
         self._thread.join(timeout=5)
+
+    def soon(self) -> None:
+        """Beat now: there is something to say, or to hear."""
+        self._soon.set()
 
     def _work(self) -> None:
         every = pause = self._settings.heartbeat.total_seconds()
-        while not self._stop.wait(pause):
+        while True:
+            self._soon.wait(pause)
+            self._soon.clear()
+            if self._stop.is_set():
+                break
             try:
                 self.beat()
                 pause = every
@@ -89,7 +106,9 @@ class Heartbeat:
         if held:
             self._renew(self._conn, [(job.id, job.claims) for job in held])
         self.last = began
-        run(self._conn, self._upkeep.beat(self._worker, running=len(held), draining=self.draining))
+        beat = self._upkeep.beat(self._worker, running=len(held), draining=self.draining, queues=self._queues())
+        run(self._conn, beat)
+        self._on_orders(run(self._conn, self._supervision.orders(self._worker)))
 
     def _renew(self, conn: psycopg.Connection[Any], fences: list[tuple[int, int]]) -> None:
         answers = run(conn, self._lifecycle.heartbeat(self._worker, fences, self._settings.lease))

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import threading
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 VARIABLE = "PGQUEUE_LIFELINE"
 """Names the file descriptor of the pipe whose other end the supervisor holds."""
+
+
+@cache
+def lifeline() -> int:
+    """Return the reading end of a pipe that only this process can write to: when it is gone, readers hear the end."""
+    reading, _ = os.pipe()
+    return reading
 
 
 def die_with(parent: int, number: signal.Signals) -> None:

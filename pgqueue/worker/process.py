@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
-import socket
 import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,8 +14,8 @@ import structlog
 
 from pgqueue import outcome as fate
 from pgqueue.queries.lifecycle import Lifecycle
-from pgqueue.queries.upkeep import Registration, Upkeep
-from pgqueue.version import __version__
+from pgqueue.queries.supervision import Supervision
+from pgqueue.queries.upkeep import Upkeep
 from pgqueue.worker.burial import Burial
 from pgqueue.worker.carrier import Carriers
 from pgqueue.worker.children.start import isolate, warm
@@ -31,7 +29,8 @@ from pgqueue.worker.relay import Relay
 from pgqueue.worker.runner import Runner
 from pgqueue.worker.scheduler import schedule_loop
 from pgqueue.worker.slots import Slots
-from pgqueue.worker.start import open_handle, parked_names, ready_database
+from pgqueue.worker.start import leave, open_handle, ready_database, register
+from pgqueue.worker.steering import Steering
 from pgqueue.worker.upkeep import Keeper
 from pgqueue.worker.wakeups import Wakeups
 from pgqueue.worker.watch import Watch
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from pgqueue.app import App
     from pgqueue.telemetry import Telemetry
+    from pgqueue.worker.line import Line
 
 DRAINED, GAVE_BACK = 0, 1
 _SOON = 0.01  # seconds between looks while draining
@@ -59,8 +59,9 @@ class Worker:
         *,
         until_empty: bool = False,
         on_watch: Callable[[], None] = lambda: None,
+        line: Line | None = None,
     ) -> None:
-        """Open nothing. ``limits``: queues in their order of priority, each with its share of ``workers``."""
+        """Open nothing. ``limits``: queues, most important first, with their ``workers``; ``line``: to a supervisor."""
         settings = app.settings
         self.id = uuid4()  # new for each start: a name that comes again would make a dead worker look alive
         self.app, self.url, self.settings = app, url, settings
@@ -93,15 +94,19 @@ class Worker:
         self.carriers = Carriers(url, settings, self._ready)
         cron = schedule_loop(app, self.links[3], self.links[2], on_fired=self.relay_loop.wake)
         self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, cron, self.watch_loop, *self.carriers.loops]
-        self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready)
-        self.exit_code = DRAINED
-        self.stubborn = False
-        """A job did not end although it was told to: only the end of the process ends it."""
+        self.steering = Steering(self.slots, self.pump, limits, line, on_change=self.pump_loop.wake, retire=self.retire)
+        if line:
+            telemetry.subscribers.append(self.steering.pace)
+        self.wakeups = Wakeups(url, settings, self.relay_loop.wake, self._ready, self.steering.ask)
         self.started = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._signals = 0
 
+    exit_code = DRAINED
+    stubborn = False
+    """A job did not end although it was told to: only the end of the process ends it."""
     heartbeat: Heartbeat | None = None
+    _signals = 0
+    _signalled = 0.0
 
     # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,15 +118,18 @@ class Worker:
             if self._stopping.is_set():
                 return DRAINED
             self.runner.handle = self.burial.handle = await open_handle(self.app.handle, stack)
-            await self._register()
-            self.heartbeat = heartbeat = self._heartbeat()
+            await register(self)
+            self.heartbeat = self.steering.heartbeat = heartbeat = self._heartbeat()
             heartbeat.start()
+            await self.steering.begin(
+                self.links[2].run(Supervision(self.settings.schema_name).orders(self.id)), self._stopping
+            )
             listening = asyncio.create_task(self.wakeups.run())
             loops = [asyncio.create_task(loop.run()) for loop in self.loops]
             self.crew.start()
             warming = asyncio.create_task(warm(self.children, self.runner))
             structlog.get_logger("pgqueue").info(
-                "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
+                "worker.ready", workerId=str(self.id), queues=self.slots.served, concurrency=self.slots.size
             )
             gc.freeze()  # what is alive by now stays: the collector need not look at it again and again
             self.started.set()
@@ -135,12 +143,14 @@ class Worker:
             if deaf:
                 self.exit_code = GAVE_BACK
             heartbeat.stop()  # last: the leases must hold while jobs end
-            await self._leave()
+            with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
+                await leave(self)
         return self.exit_code
 
     def stop(self) -> None:
         """First call: drain. Second: give running jobs back."""
         self._signals += 1
+        self._signalled = self._signalled or time.monotonic()
         self._stopping.set()
         if self._signals > 1:
             self._give_back()
@@ -152,22 +162,15 @@ class Worker:
             self.exit_code = GAVE_BACK
             self.stop()
 
+    def retire(self) -> None:
+        """Drain with patience: running jobs end, at the latest by their timeouts, and nothing is given back."""
+        self._stopping.set()
+
     def listen_to_signals(self) -> None:
         """SIGTERM and Ctrl-C drain; a second one gives jobs back."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-
-    async def _register(self) -> None:
-        settings = self.settings
-        kinds = parked_names(self.runner.kinds)
-        row = Registration(
-            self.id, socket.gethostname(), os.getpid(), __version__, list(self.slots.lanes), kinds, self.slots.size
-        )
-        link = self.links[2]
-        await link.run(self.upkeep.add_queues(list(settings.queues)))
-        await link.run(self.upkeep.register(row))
-        await link.run(self.upkeep.unpark([f"kind:{kind}" for kind in kinds]))
 
     def _heartbeat(self) -> Heartbeat:
         loop = asyncio.get_running_loop()
@@ -179,14 +182,15 @@ class Worker:
             held=lambda: list(self.pump.held.copy().values()),
             on_cancel=lambda ids: [loop.call_soon_threadsafe(self._end_run, job, "cancel") for job in ids],
             on_lost=lambda lost: [loop.call_soon_threadsafe(self._end_run, job, "lease", n) for job, n in lost],
+            queues=lambda: self.slots.served,
+            on_orders=lambda orders: loop.call_soon_threadsafe(self.steering.look, orders),
         )
 
     async def _drain(self) -> None:
         """Give back what was not started, let the rest end, settle."""
         self.pump.claiming = False
         self._return_unstarted()
-        deadline = time.monotonic() + self.settings.drain.total_seconds()
-        while (self.slots.running or self.pump.pending) and time.monotonic() < deadline and self._signals <= 1:
+        while (self.slots.running or self.pump.pending) and self._is_patient() and self._signals <= 1:
             self._return_unstarted()  # a claim that was on its way when the signal came
             self.pump_loop.wake()
             await asyncio.sleep(_SOON)
@@ -198,6 +202,11 @@ class Worker:
                 self.pump_loop.wake()
                 await asyncio.sleep(_SOON)
 
+    def _is_patient(self) -> bool:
+        """A signal gives jobs the time of ``drain``; a process that retires lets them run up to their timeouts."""
+        longest = max((running.deadline for running in self.runner.running.values()), default=time.monotonic())
+        return time.monotonic() < (self._signalled or longest) + self.settings.drain.total_seconds()
+
     def _halt(self, listening: asyncio.Task[None]) -> None:
         self.watch.looked = None
         for loop in self.loops:
@@ -205,14 +214,6 @@ class Worker:
         listening.cancel()
         for runner in self.crew.tasks:
             runner.cancel()
-
-    async def _leave(self) -> None:
-        with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
-            await self._return_rest()
-            for role, token in (("relay", self.relay.token), ("upkeep", self.keeper.token), *self.carriers.turns):
-                if token is not None:
-                    await self.links[2].run(self.upkeep.leave_turn(role, token))
-            await self.links[2].run(self.upkeep.deregister(self.id))
 
     async def _close(self) -> None:
         """Close what is open, however far the start came."""
@@ -223,15 +224,6 @@ class Worker:
             await link.close()
         await self.carriers.close()
         await self.engines.close()
-
-    async def _return_rest(self) -> None:
-        """Whatever is still held goes back: claimed in the last message, or run by a job that does not end."""
-        self._return_unstarted()
-        self.pump.give_back_held()
-        with contextlib.suppress(TimeoutError):  # a row that somebody keeps locked must not keep the process
-            async with asyncio.timeout(_PATIENCE):
-                while self.pump.pending:
-                    await self.pump.tick()
 
     # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────
 

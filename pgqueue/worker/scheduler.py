@@ -17,7 +17,7 @@ import structlog
 from pgqueue.errors import ConfigurationError
 from pgqueue.queries.schedules import STALE, Recurrence
 from pgqueue.worker.loop import Loop
-from pgqueue.worker.plan import planned
+from pgqueue.worker.ticks import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.queries.schedules import Coming, Told
     from pgqueue.worker.link import Link
-    from pgqueue.worker.plan import Plan
+    from pgqueue.worker.ticks import Plan
 
 _LONGEST = 30.0  # seconds between looks, whatever `poll` says: entries are added and changed at run time
 _SYNC = STALE.total_seconds() / 3

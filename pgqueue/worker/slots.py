@@ -1,7 +1,7 @@
 """Which claimed job starts next, and how many more may be claimed: no clock, no I/O.
 
 ``workers`` of a queue is how many of its jobs run at once here; the order of queues decides who fills free shared
-slots; every queue keeps at least one slot.
+slots; every queue keeps at least one slot. A limit may change at any time; with 0 a queue is not served here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Lane:
 
     __slots__ = ("buffer", "done", "hopeful", "limit", "name", "rate", "running")
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str) -> None:
         """Start empty and hopeful: nobody knows yet whether there are jobs."""
         self.name = name
-        self.limit = limit
+        self.limit = 0
         self.buffer: deque[Claimed] = deque()
         self.running = 0
         self.hopeful = True
@@ -44,11 +44,31 @@ class Slots:
     def __init__(self, limits: Mapping[str, int | None], concurrency: int) -> None:
         """Queues in their order of priority, each with its ``workers`` (None: no limit of its own)."""
         self.size = max(concurrency, len(limits))
-        self.lanes = {
-            name: Lane(name, self.size if limit is None else min(limit, self.size)) for name, limit in limits.items()
-        }
+        self.lanes = {name: Lane(name) for name in limits}
         self.running = 0
-        self._resting = len(self.lanes)  # queues with nothing running: one slot is kept for each
+        self._resting = 0  # served queues with nothing running: one slot is kept for each
+        self.limit(limits)
+
+    def limit(self, limits: Mapping[str, int | None]) -> None:
+        """Take these limits from now on (None: no limit; a queue left out keeps its own). What runs goes on."""
+        for name, limit in limits.items():
+            lane = self.lanes[name]
+            before, lane.limit = lane.limit, self.size if limit is None else min(limit, self.size)
+            lane.hopeful = lane.hopeful or lane.limit > before
+        self._resting = sum(lane.limit > 0 and lane.running == 0 for lane in self.lanes.values())
+
+    def withdraw(self) -> list[Claimed]:
+        """Return what is at hand of queues that are not served any more, to be given back."""
+        found = [job for lane in self.lanes.values() if lane.limit == 0 for job in lane.buffer]
+        for lane in self.lanes.values():
+            if lane.limit == 0:
+                lane.buffer.clear()
+        return found
+
+    @property
+    def served(self) -> list[str]:
+        """The queues that are served, most important first."""
+        return [name for name, lane in self.lanes.items() if lane.limit > 0]
 
     def take(self) -> Claimed | None:
         """Return the next job that may start, and count it as running."""
@@ -70,7 +90,7 @@ class Slots:
         lane.running -= 1
         lane.done += 1
         self.running -= 1
-        if lane.running == 0:
+        if lane.running == 0 and lane.limit > 0:
             self._resting += 1
 
     def room(self) -> dict[str, int]:
@@ -78,8 +98,10 @@ class Slots:
         shared = self.size - self.running - self._resting
         room: dict[str, int] = {}
         for lane in self.lanes.values():
+            if lane.limit == 0:
+                continue
             own = 1 if lane.running == 0 else 0
-            can = min(lane.limit - lane.running, own + max(shared, 0))
+            can = max(min(lane.limit - lane.running, own + max(shared, 0)), 0)
             wanted = can + lane.ahead() - len(lane.buffer)
             if lane.hopeful or lane.buffer:
                 shared -= max(can - own, 0)
@@ -125,4 +147,5 @@ class Slots:
     @property
     def idle(self) -> bool:
         """Nothing runs, nothing is at hand, and no queue is known to have anything."""
-        return self.running == 0 and not any(lane.buffer or lane.hopeful for lane in self.lanes.values())
+        waiting = any(lane.buffer or (lane.hopeful and lane.limit > 0) for lane in self.lanes.values())
+        return self.running == 0 and not waiting

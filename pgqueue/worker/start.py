@@ -1,8 +1,11 @@
-"""What a worker checks and opens before its first claim."""
+"""What a worker checks and opens before its first claim, and what it gives back at its end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,6 +13,9 @@ import structlog
 
 from pgqueue.errors import DatabaseUnavailable, SchemaMismatch
 from pgqueue.migrations import VERSION
+from pgqueue.outcome import give_back
+from pgqueue.queries.upkeep import Registration
+from pgqueue.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +23,11 @@ if TYPE_CHECKING:
 
     from pgqueue.queries.upkeep import Upkeep
     from pgqueue.worker.link import Link
+    from pgqueue.worker.process import Worker
     from pgqueue.worker.runner import Kind
 
 _LONGEST = 10.0
+_LEAVING = 5.0  # seconds that giving the rest back may take
 
 
 async def ready_database(link: Link, upkeep: Upkeep, stopping: asyncio.Event) -> None:
@@ -79,6 +87,32 @@ async def check_schema(link: Link, upkeep: Upkeep) -> None:
         )
     if standby:
         raise SchemaMismatch("the server is a read-only standby; add target_session_attrs=read-write to the URL")
+
+
+async def register(worker: Worker) -> None:
+    """Make the worker and its queues known, and free the jobs that waited for somebody who knows its kinds."""
+    link, upkeep, slots = worker.links[2], worker.upkeep, worker.slots
+    kinds = parked_names(worker.runner.kinds)
+    row = Registration(worker.id, socket.gethostname(), os.getpid(), __version__, slots.served, kinds, slots.size)
+    await link.run(upkeep.add_queues(list(worker.settings.queues)))
+    await link.run(upkeep.register(row))
+    await link.run(upkeep.unpark([f"kind:{kind}" for kind in kinds]))
+
+
+async def leave(worker: Worker) -> None:
+    """Give back what is still held, claimed in the last message or run by a job that does not end; say good-bye."""
+    link, upkeep, pump = worker.links[2], worker.upkeep, worker.pump
+    for claimed in worker.slots.drain():
+        pump.add(give_back(claimed))
+    pump.give_back_held()
+    with contextlib.suppress(TimeoutError):  # a row that somebody keeps locked must not keep the process
+        async with asyncio.timeout(_LEAVING):
+            while pump.pending:
+                await pump.tick()
+    for role, token in (("relay", worker.relay.token), ("upkeep", worker.keeper.token), *worker.carriers.turns):
+        if token is not None:
+            await link.run(upkeep.leave_turn(role, token))
+    await link.run(upkeep.deregister(worker.id))
 
 
 async def open_handle(handle: Any, stack: AsyncExitStack) -> object:

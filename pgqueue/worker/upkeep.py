@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
 
+from pgqueue.queries.control import Control
 from pgqueue.queries.schedules import Recurrence
+from pgqueue.queries.supervision import Supervision
+from pgqueue.wake import ready_channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -103,6 +107,8 @@ class Keeper:
         self._link = link
         self._queries = queries
         self._telemetry = telemetry
+        self._supervision = Supervision(settings.schema_name)
+        self._wake = partial(Control(settings.schema_name).wake, ready_channel(settings.schema_name))
         self._rescue = Rescue(link, queries, settings, telemetry)
         self._recurrence = Recurrence(settings.schema_name)
         self._lease = settings.lease.total_seconds()
@@ -124,6 +130,7 @@ class Keeper:
         self.token = token
         await self._rescue.tick()
         for name, every, work in (
+            ("resume", 0.0, self._resume),
             ("sample", 5.0, self._sample),
             ("unpark", 10.0, self._unpark),
             ("prune", 30.0, self._prune),
@@ -144,6 +151,11 @@ class Keeper:
         except (psycopg.errors.LockNotAvailable, psycopg.errors.CheckViolation) as error:
             # Somebody is in the way; the next round tries again.
             structlog.get_logger("pgqueue").info("upkeep.postponed", round=name, error=str(error).strip())
+
+    async def _resume(self) -> None:
+        """Open queues again that were paused for a while."""
+        for queue in await self._link.run(self._supervision.resume_due()):
+            await self._link.run(self._wake(queue))
 
     async def _sample(self) -> None:
         dead = await self._link.run(self._queries.sample())

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from pgqueue.db import connect_async, run_async
 from pgqueue.queries.control import Control
+from pgqueue.queries.supervision import CONTROL_PAYLOAD
 from pgqueue.wake import outbox_channel, ready_channel
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ class Wakeups:
     """Hears that there are jobs; says whether it can hear at all."""
 
     def __init__(
-        self, url: str, settings: Settings, on_outbox: Callable[[], None], on_ready: Callable[[str], None]
+        self,
+        url: str,
+        settings: Settings,
+        on_outbox: Callable[[], None],
+        on_ready: Callable[[str], None],
+        on_orders: Callable[[], None],
     ) -> None:
         """Open nothing."""
         self._url = url
@@ -37,6 +43,7 @@ class Wakeups:
         self._ready = ready_channel(settings.schema_name)
         self._on_outbox = on_outbox
         self._on_ready = on_ready
+        self._on_orders = on_orders
         self._control = Control(settings.schema_name)
         self.arriving = False
         """Wake-ups were proved to arrive; else the worker polls faster."""
@@ -85,5 +92,7 @@ class Wakeups:
     def _hear(self, note: psycopg.Notify) -> None:
         if note.channel == self._outbox:
             self._on_outbox()
+        elif note.payload == CONTROL_PAYLOAD:
+            self._on_orders()
         elif not note.payload.startswith("!"):
             self._on_ready(note.payload)

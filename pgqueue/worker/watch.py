@@ -38,6 +38,7 @@ class Watch:
         worker.slots.measure(now - (self.looked or now))
         self.looked = now
         self._on_watch()
+        worker.steering.look()
         if now >= self._next_poll:
             poll = worker.settings.poll.total_seconds()
             self._next_poll = now + (poll if worker.wakeups.arriving else min(poll, _DEAF_POLL))

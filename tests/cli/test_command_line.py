@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
     from tests.cli.rows import Conn
 
-COMMANDS = ["migrate", "work", "jobs", "dead", "queues", "workers", "kinds", "doctor", "bench"]
+COMMANDS = ["migrate", "work", "supervise", "jobs", "dead", "queues", "workers", "config", "kinds", "doctor", "bench"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ COMMANDS = ["migrate", "work", "jobs", "dead", "queues", "workers", "kinds", "do
         ("--embedded queues", "--embedded queues list"),
         ("jobs --help", "jobs --help"),
         ("jobs cancel 1 -- --json", "jobs cancel 1 -- --json"),
-        ("workers --database-url", "--database-url workers"),
+        ("workers --database-url", "--database-url workers list"),
         ("", ""),
     ],
 )

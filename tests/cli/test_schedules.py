@@ -12,7 +12,7 @@ from pgqueue.db import run
 from pgqueue.doctor import examine
 from pgqueue.queries.schedules import Recurrence
 from pgqueue.schedule import entry_of
-from pgqueue.worker.plan import planned
+from pgqueue.worker.ticks import planned
 from tests.cli.rows import worker
 
 if TYPE_CHECKING:

@@ -39,6 +39,21 @@ class Reader:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def supervises(self, folder: str, app: str) -> str:
+        """Somebody who sits in the folder of the example, beside its configuration."""
+        command = [sys.executable, "-m", "pgqueue", "supervise", "--app", app, "--until-empty"]
+        done = subprocess.run(
+            command,
+            cwd=EXAMPLES / folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def works(self, app: str) -> str:
         return self.runs("-m", "pgqueue", "work", "--app", app, "--until-empty")
 
@@ -157,4 +172,13 @@ def test_running_twice_is_the_same_as_running_once(reader: Reader, conn: Connect
     printed += reader.works("idempotency:app")
     assert printed.splitlines() in [[f"sent 1 with 'pgqueue-{job}' under a lock"] for job in (3, 4)]
     assert conn.execute("SELECT count(*) FROM credits").fetchall() == [(1,)]
+
+
+def test_a_supervisor_follows_the_file_beside_the_application(reader: Reader, conn: Connection) -> None:
+    reader.environment = reader.environment | {"PGQUEUE_CONFIG": str(EXAMPLES / "supervised/pgqueue.toml")}
+    reader.runs("supervised/billing.py")
+    del reader.environment["PGQUEUE_CONFIG"]
+    lines = reader.supervises("supervised", "billing:app").splitlines()
+    told = sorted(line for line in lines if line.startswith(("invoice", "report")))
+    assert told == ["invoice 0", "invoice 1", "invoice 2", "report 2024", "report 2025"]
     assert {state for _, state in states(conn)} == {"completed"}

@@ -15,7 +15,11 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, commands
 if TYPE_CHECKING:
     from pathlib import Path
 
-SOURCES = [path.read_text("utf-8") for path in sorted((ROOT / "examples").rglob("*")) if path.suffix in {".py", ".ini"}]
+SOURCES = [
+    path.read_text("utf-8")
+    for path in (*sorted((ROOT / "examples").rglob("*")), ROOT / "domain/pgqueue.toml")
+    if path.suffix in {".py", ".ini", ".toml"}
+]
 
 
 def quoted_elsewhere(block: Block) -> bool:
@@ -23,7 +27,9 @@ def quoted_elsewhere(block: Block) -> bool:
     return block.page == "docs/triage.md"
 
 
-@pytest.mark.parametrize("block", [b for b in blocks("python") + blocks("ini") if not quoted_elsewhere(b)], ids=str)
+@pytest.mark.parametrize(
+    "block", [b for b in blocks("python") + blocks("ini") + blocks("toml") if not quoted_elsewhere(b)], ids=str
+)
 def test_every_block_of_code_is_a_quote_of_a_file_that_runs(block: Block) -> None:
     assert any(block.text in source for source in SOURCES), f"{block} is in no file of examples/:\n{block.text}"
 

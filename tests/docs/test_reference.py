@@ -10,26 +10,28 @@ from prometheus_client import CollectorRegistry
 
 from pgqueue import Job, JobContext, JobFailed, QueueSettings, Schedule, Settings, outcome
 from pgqueue.metrics import MetricsSubscriber
-from pgqueue.settings import ENVIRONMENT
+from pgqueue.settings import ENVIRONMENT, SuperviseSettings
 from tests.docs.pages import ROOT, table_cells
 
 
 def test_every_setting_and_every_variable_is_documented() -> None:
     documented = table_cells("docs/worker.md", 1)
     assert set(Settings.model_fields) | set(QueueSettings.model_fields) <= documented
-    assert set(ENVIRONMENT) <= table_cells("docs/worker.md", 2)
+    assert set(ENVIRONMENT) <= table_cells("docs/worker.md", 2) | table_cells("docs/supervision.md", 2)
 
 
 def test_no_setting_is_documented_that_is_gone() -> None:
     text = (ROOT / "docs/worker.md").read_text("utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (`PGQUEUE_\w+`|\u2013) \|", text, re.MULTILINE)
-    assert {name for name, _ in rows} == set(Settings.model_fields)
+    text += (ROOT / "docs/supervision.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| (`PGQUEUE_\w+`|\u2013) \|", text, re.MULTILINE)
+    supervise = {f"supervise.{name}" for name in SuperviseSettings.model_fields}
+    assert {name for name, _ in rows} == set(Settings.model_fields) | supervise
     assert {variable.strip("`"): name for name, variable in rows if variable.startswith("`")} == ENVIRONMENT
 
 
 def test_every_log_event_is_documented() -> None:
     pattern = re.compile(
-        r'"((?:job|worker|loop|database|heartbeat|process|runner|schedule|sweep|upkeep|wakeups|child|logs)\.[a-z_]+)"'
+        r'"((?:job|worker|loop|database|heartbeat|process|runner|schedule|sweep|upkeep|wakeups|child|logs|balance|configuration|processes|replace)\.[a-z_]+)"'
     )
     names = {name for path in (ROOT / "pgqueue").rglob("*.py") for name in pattern.findall(path.read_text("utf-8"))}
     modules = {name for name in names if (ROOT / "pgqueue" / f"{name.replace('.', '/')}.py").exists()}

@@ -18,10 +18,10 @@ from domain.app import Application, compose
 from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
-from domain.settings import QUEUES, DomainSettings
+from domain.settings import CONFIGURATION, DomainSettings
 from pgqueue import App, AsyncQueue, Context, Settings
 from pgqueue.telemetry import Telemetry
-from pgqueue.worker import shares
+from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
 from tests.conftest import sqlalchemy_address
 
@@ -75,7 +75,7 @@ class World:
     async def work(self) -> None:
         """Let a worker run (from the first call on) until nothing is left that can run now."""
         if self.worker is None:
-            worker = Worker(self.queue_app, self.url, shares(self.queue_app, None), Telemetry([]))
+            worker = Worker(self.queue_app, self.url, limits(self.queue_app, None), Telemetry([]))
             self.worker = asyncio.create_task(_until_cancelled(worker))
         async with asyncio.timeout(20):
             while (await self.rows(_CAN_RUN))[0].n:
@@ -124,7 +124,7 @@ class World:
 
 @asynccontextmanager
 async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> AsyncIterator[World]:
-    settings = Settings(database_url=url, queues=QUEUES, poll="100ms", environment={})
+    settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),

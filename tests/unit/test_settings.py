@@ -9,7 +9,7 @@ import pytest
 from pgqueue import QueueSettings, Settings
 from pgqueue.db import driver_url, sqlalchemy_url
 from pgqueue.errors import ConfigurationError
-from pgqueue.settings import ENVIRONMENT
+from pgqueue.settings import ENVIRONMENT, SuperviseSettings
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
@@ -56,7 +56,8 @@ def test_a_fault_in_the_environment_names_the_variable(monkeypatch: pytest.Monke
 
 
 def test_every_variable_gives_a_setting() -> None:
-    assert set(ENVIRONMENT.values()) <= set(Settings.model_fields)
+    fields = set(Settings.model_fields) | {f"supervise.{name}" for name in SuperviseSettings.model_fields}
+    assert set(ENVIRONMENT.values()) <= fields
 
 
 def test_an_address_with_a_password_is_never_shown() -> None:

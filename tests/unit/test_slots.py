@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pgqueue import App, Job, JobContext, Queue, QueueSettings, Settings
-from pgqueue.worker import shares
 from pgqueue.worker.slots import MOST_BUFFERED, Slots
 from tests.unit.claims import claimed
 
@@ -104,18 +100,38 @@ def test_freeing_keeps_the_books_straight() -> None:
     assert start_all(slots) == ["a", "b", "b"]
 
 
-class Idle(Job):
-    async def run(self, app: object, ctx: JobContext) -> None:
-        """Nothing."""
+def test_a_limit_changes_while_jobs_run() -> None:
+    slots = Slots({"a": 4, "b": None}, 6)
+    fill(slots, a=9)
+    assert start_all(slots) == ["a"] * 4
+    slots.limit({"a": 2})
+    slots.free("a")
+    slots.free("a")
+    assert slots.take() is None
+    slots.free("a")
+    assert start_all(slots) == ["a"]
+    slots.limit({"a": 3})
+    assert start_all(slots) == ["a"]
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3, 5])
-def test_processes_share_the_workers_of_a_host(processes: int) -> None:
-    queues = {"default": QueueSettings(), "high": QueueSettings(workers=3), "low": QueueSettings(workers=1)}
-    settings = Settings(environment={}, queues=queues)
-    app = App(queue=Queue(settings), jobs=[Idle])
-    found = [shares(app, None, {"PGQUEUE_PROCESS": f"{index}/{processes}"}) for index in range(processes)]
-    assert sum(share.get("high", 0) or 0 for share in found) == 3
-    assert sum(share.get("low", 0) or 0 for share in found) == 1
-    assert all(share["default"] is None for share in found)
-    assert all(0 not in share.values() for share in found)
+def test_a_queue_with_limit_0_is_not_served_and_keeps_no_slot() -> None:
+    slots = Slots({"a": None, "b": None}, 4)
+    fill(slots, a=9, b=2)
+    slots.limit({"a": 0})
+    assert slots.served == ["b"]
+    assert len(slots.withdraw()) == 9
+    assert slots.room() == {"b": 2}
+    assert start_all(slots) == ["b", "b"]
+    slots.put([], {"b": 2})
+    slots.free("b")
+    slots.free("b")
+    assert slots.idle
+
+
+def test_a_queue_that_is_served_again_is_asked_for_jobs() -> None:
+    slots = Slots({"a": None}, 4)
+    slots.put([], slots.room())
+    slots.limit({"a": 0})
+    assert slots.room() == {}
+    slots.limit({"a": None})
+    assert slots.room() == {"a": 4}

@@ -13,6 +13,9 @@ from tests.worker.harness import Hall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.worker.hosts import Host
 
 
 @pytest.fixture
@@ -42,3 +45,10 @@ def children_app(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
     hall.queue, hall.app = queue, app
     monkeypatch.setattr(app, "settings", SETTINGS)  # and whatever a test makes of it is undone
     monkeypatch.setattr(app, "path", PATH)
+
+
+@pytest.fixture
+def host(hall: Hall, tmp_path: Path) -> Host:
+    from tests.worker.hosts import Host
+
+    return Host(hall, tmp_path)

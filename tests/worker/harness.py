@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue import App, Context, Job, JobFailed, Queue, Settings
 from pgqueue.telemetry import Telemetry
-from pgqueue.worker import shares
+from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
 from tests.sql.client import advance_clock, column, expire_leases, scalar
 
@@ -100,7 +100,13 @@ class Hall:
         **settings: Any,
     ) -> Queue:
         """Define the application; returns its queue."""
-        given = {"lease": "6s", "heartbeat": "2s", "poll": "200ms", "drain": "5s", "concurrency": 4} | settings
+        given: dict[str, Any] = {
+            "lease": "6s",
+            "heartbeat": "2s",
+            "poll": "200ms",
+            "drain": "5s",
+            "concurrency": 4,
+        } | settings
         self.queue = Queue(Settings(environment={}, **given), wake="transaction")
         self.app = App(
             queue=self.queue,
@@ -116,7 +122,7 @@ class Hall:
         return self.queue.enqueue(self.conn, job, **({"context": CONTEXT} | options))
 
     def worker(self, *, until_empty: bool = False) -> Worker:
-        return Worker(self.app, self.url, shares(self.app, None, {}), Telemetry([self.ledger]), until_empty=until_empty)
+        return Worker(self.app, self.url, limits(self.app, None), Telemetry([self.ledger]), until_empty=until_empty)
 
     async def work_off(self) -> int:
         """Run a worker until nothing is left that is due."""

@@ -21,14 +21,15 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """One command line; what it writes goes to a file, because nobody reads a pipe."""
 
-    def __init__(
-        self, folder: Path, url: str, *words: str, app: str = "tests.worker.jobs:app", **environment: str
-    ) -> None:
+    verb = "work"
+    application = "tests.worker.jobs:app"
+
+    def __init__(self, folder: Path, url: str, *words: str, app: str | None = None, **environment: str) -> None:
         self.log = folder / f"worker-{len(list(folder.iterdir()))}.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PGQUEUE_")}
         with self.log.open("wb") as stream:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "pgqueue", "work", "--app", app, *words],
+                [sys.executable, "-m", "pgqueue", self.verb, "--app", app or self.application, *words],
                 cwd=ROOT,
                 env=clean | {"PGQUEUE_DATABASE_URL": url} | environment,
                 stdout=stream,

@@ -168,8 +168,11 @@ def test_how_a_run_ended_is_noted_before_its_row_goes(conn: Connection) -> None:
     for end in (
         "SELECT pgqueue.cancel(%s, '1 h', '')",
         "DELETE FROM pgqueue.outbox WHERE id = %s",  # a job of a kind that keeps no rows, done
-        """WITH o AS (DELETE FROM pgqueue.outbox WHERE id = %s RETURNING id)
-           INSERT INTO pgqueue.merged_jobs (id, survivor) SELECT id, 1 FROM o""",
+        """WITH o AS (DELETE FROM pgqueue.outbox WHERE id = %s RETURNING *)
+           INSERT INTO pgqueue.merged_jobs (id, survivor, queue, kind, payload_version, organization_id, user_id,
+             correlation_id, trace_id, enqueued_at)
+           SELECT id, 1, queue, kind, payload_version, organization_id, user_id, correlation_id, trace_id, enqueued_at
+           FROM o""",
     ):
         job = STEER.run(conn, "purge")
         run(conn, Recurrence().keep())

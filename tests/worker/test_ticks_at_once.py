@@ -13,7 +13,7 @@ import pytest
 from pgqueue import Schedules
 from pgqueue.db import run
 from pgqueue.queries.schedules import Recurrence
-from pgqueue.worker.plan import planned
+from pgqueue.worker.ticks import planned
 from tests.sql.client import Connection, column, scalar
 from tests.worker.clockwork import QUEUE, at, entry, jobs, put_clock, scheduler, settle, ticks
 from tests.worker.harness import eventually

@@ -21,6 +21,7 @@ PARTS = (
     "0002_sources",
     "0002_schedules",
     "0002_unique",
+    "0002_supervision",
 )
 
 

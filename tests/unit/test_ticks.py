@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgqueue.queries.schedules import Coming
 from pgqueue.timing import timing
-from pgqueue.worker.plan import GRACE, planned
+from pgqueue.worker.ticks import GRACE, planned
 
 START = datetime(2026, 3, 28, 12, tzinfo=UTC)  # a day before Europe's clocks change
 CRONS = st.sampled_from(["*/5 * * * *", "30 2 * * *", "0 * * * *", "17 */3 * * *", "30 */7 * * * *"])

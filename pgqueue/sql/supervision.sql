@@ -1,0 +1,56 @@
+-- Steering workers while they run: from any machine, through the database.
+
+-- name: orders
+-- What a worker process has to know beside its jobs: what it was asked, and the run-time overrides.
+SELECT (SELECT w.asked FROM pgqueue.workers w WHERE w.id = %(worker)s),
+  (SELECT jsonb_object_agg(q.name, q.workers) FROM pgqueue.queues q WHERE q.workers IS NOT NULL),
+  (SELECT o.value FROM pgqueue.overrides o WHERE o.name = 'processes')
+
+-- name: set_workers
+-- `workers` NULL takes the override back.
+UPDATE pgqueue.queues q SET workers = %(workers)s, workers_by = n.by,
+  workers_at = CASE WHEN n.by IS NOT NULL THEN (SELECT pgqueue.clock()) END
+FROM (SELECT CASE WHEN %(workers)s::integer IS NOT NULL THEN %(by)s::text END AS by) AS n
+WHERE q.name = %(queue)s RETURNING q.name
+
+-- name: set_processes
+INSERT INTO pgqueue.overrides (name, value, set_by) VALUES ('processes', %(processes)s, %(by)s)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at
+
+-- name: reset_processes
+DELETE FROM pgqueue.overrides o WHERE o.name = 'processes'
+
+-- name: overrides
+SELECT 'queues', q.name, q.workers, q.workers_by, q.workers_at FROM pgqueue.queues q WHERE q.workers IS NOT NULL
+UNION ALL SELECT 'supervise', o.name, o.value, o.set_by, o.set_at FROM pgqueue.overrides o
+ORDER BY 1, 2
+
+-- name: ask_workers
+-- Only the living are asked; `queue` and `beginning` (of an id, as `workers` lists it) narrow that down.
+UPDATE pgqueue.workers w SET asked = %(what)s, asked_by = %(by)s, asked_at = (SELECT pgqueue.clock())
+WHERE w.heartbeat_at > (SELECT pgqueue.clock()) - %(silent)s
+  AND (%(queue)s::text IS NULL OR %(queue)s = ANY (w.queues))
+  AND (%(beginning)s::text IS NULL OR starts_with(w.id::text, %(beginning)s))
+RETURNING w.id
+
+-- name: worker_ids
+SELECT w.id FROM pgqueue.workers w WHERE starts_with(w.id::text, %(beginning)s) ORDER BY w.id LIMIT 10
+
+-- name: resume_due
+-- Queues that were paused for a while and may go on.
+UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL
+WHERE q.resume_at <= (SELECT pgqueue.clock()) RETURNING q.name
+
+-- name: loads
+-- How many jobs of each queue wait for a slot, counted no further than `most` per lane: an index range that begins at
+-- the first position that may be unclaimed. A paused queue has no load: more processes would not help it.
+SELECT m.queue, coalesce(sum(p.jobs), 0)::integer
+FROM pgqueue.marks m JOIN pgqueue.queues q ON q.name = m.queue
+CROSS JOIN LATERAL (
+  SELECT count(*) AS jobs FROM (
+    SELECT FROM pgqueue.jobs j
+    WHERE j.queue = m.queue AND j.lane = m.lane AND j.position IS NOT NULL
+      AND j.position >= greatest(pg_sequence_last_value(m.mark), 1)
+      AND j.claimed_by IS NULL
+    ORDER BY j.position LIMIT %(most)s) AS r) AS p
+WHERE m.queue = ANY (%(queues)s) AND q.paused_at IS NULL GROUP BY m.queue
