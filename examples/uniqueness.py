@@ -27,7 +27,7 @@ class RebuildFeed(Job, unique=Unique("account_id", while_="live", on_conflict="r
         print(f"feed {self.account_id.int} up to {self.upto}")
 
 
-class IndexPost(Job, unique=Debounce("post_id", wait="1s", max_wait="5m")):
+class IndexPost(Job, unique=Debounce("post_id", wait="30s", max_wait="5m")):
     post_id: UUID
     text: str
 
