@@ -219,7 +219,7 @@ BEGIN
   LOOP
     SELECT j.position INTO first FROM pgqueue.jobs j
     WHERE j.queue = entry.queue AND j.lane = entry.lane AND j.position >= entry.v AND j.claimed_by IS NULL
-      AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id)
+      AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id AND p.position = j.position)
     ORDER BY j.position LIMIT 1;
     first := coalesce(first, entry.h + 1);
     IF first > entry.v THEN

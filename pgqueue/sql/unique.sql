@@ -130,7 +130,8 @@ $$
 
 -- function: relay_merge
 -- Returns what the relay must not move: done (merged, or held behind another job), or left for the next round because
--- somebody has a row locked that would have to be changed.
+-- somebody has a row locked that would have to be changed. Nothing is merged into a job that somebody is about to end or
+-- to cancel (FOR KEY SHARE; a claim does not stand against it): should that be rolled back, the next round merges.
 CREATE OR REPLACE FUNCTION pgqueue.relay_merge(keyed bigint[])
 RETURNS TABLE (id bigint, done boolean) LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
@@ -157,13 +158,15 @@ BEGIN
     INTO merged, survivors, aside FROM pgqueue.relay_periods(taken) p;
   END IF;
   FOR rival IN SELECT r.*, r.ids[cardinality(r.ids)] AS newest FROM pgqueue.relay_rivals(taken) r LOOP
-    IF rival.verb IN ('replace', 'free') THEN
+    IF rival.verb = 'join' THEN
+      PERFORM FROM pgqueue.jobs j WHERE j.id = rival.target FOR KEY SHARE SKIP LOCKED;
+    ELSIF rival.verb IN ('replace', 'free') THEN
       PERFORM FROM pgqueue.jobs j WHERE j.id = rival.target AND (j.claimed_by IS NULL) = (rival.verb = 'replace')
       FOR NO KEY UPDATE SKIP LOCKED;
-      IF NOT FOUND THEN
-        aside := aside || rival.ids;
-        CONTINUE;
-      END IF;
+    END IF;
+    IF rival.verb NOT IN ('gather', 'follow') AND NOT FOUND THEN
+      aside := aside || rival.ids;
+      CONTINUE;
     END IF;
     survivor := CASE WHEN rival.verb IN ('join', 'replace') THEN rival.target WHEN rival.skips THEN rival.ids[1] ELSE rival.newest END;
     IF rival.verb = 'replace' THEN PERFORM pgqueue.relay_replace(rival.target, rival.newest);

@@ -130,7 +130,7 @@ BEGIN
     FROM (
       SELECT b.id FROM pgqueue.jobs b
       WHERE b.queue = entry.queue AND b.lane = entry.lane AND b.position < entry.v AND b.claimed_by IS NULL
-        AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = b.id)
+        AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = b.id AND p.position = b.position)
       LIMIT 1000 FOR NO KEY UPDATE OF b SKIP LOCKED) AS below
     WHERE j.id = below.id RETURNING j.id;
   END LOOP;

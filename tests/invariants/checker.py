@@ -15,7 +15,7 @@ _BELOW_V = """
 SELECT j.id, j.queue, j.position, k.v FROM pgqueue.jobs j
 JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS k (queue, lane, v) ON k.queue = j.queue AND k.lane = j.lane
 WHERE j.position < k.v AND j.claimed_by IS NULL
-  AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id)
+  AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id AND p.position = j.position)
 """
 _OUTBOX_MARKS = """
 SELECT coalesce(pg_sequence_last_value('pgqueue.outbox_mark_single'), 0),

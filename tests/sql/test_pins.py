@@ -91,3 +91,16 @@ def test_nothing_is_pinned_when_nothing_is_locked(conn: Connection) -> None:
     relay.tick()
     relay.tick(stuck=STUCK)
     assert column(conn, "SELECT job_id FROM pgqueue.pins") == []
+
+
+def test_a_pin_of_an_older_position_does_not_count_for_the_new_one(
+    conn: Connection, other: Connection, locked: int
+) -> None:
+    """The net promoted the job before any relay forgot the pin: the mark must not pass it."""
+    relay = Relay(conn, NO_TERM)
+    relay.tick(stuck=STUCK)
+    other.rollback()
+    settle(conn, *(ended(job, "retry", 0, "{}") for job in claim(conn)))
+    conn.execute("SELECT pgqueue.sweep_waiting()")
+    relay.tick()
+    assert [job.id for job in claim(conn)] == [locked]

@@ -109,6 +109,41 @@ def test_cancelling_a_merged_job_cancels_nobody_elses(conn: Connection, relay: R
     assert state_of(conn, first) == "ready"
 
 
+@pytest.mark.parametrize("commits", [True, False])
+def test_nothing_is_merged_into_a_job_that_an_open_transaction_has_cancelled(
+    conn: Connection,
+    other: Connection,
+    commits: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    relay = Relay(conn, NO_TERM)
+    first = keyed(conn)
+    relay.tick()
+    params = {"id": first, "keep": timedelta(hours=1), "reason": "not wanted"}
+    other.execute(cast("Any", statement("cancel")), params)
+    second = keyed(conn)
+    relay.tick()
+    assert state_of(conn, second) == "enqueued"
+    if commits:
+        other.commit()
+    else:
+        other.rollback()
+    relay.tick()
+    assert state_of(conn, second) == ("ready" if commits else "merged")
+
+
+def test_nothing_is_merged_into_a_job_that_is_just_completing(conn: Connection, other: Connection) -> None:
+    relay = Relay(conn, NO_TERM)
+    keyed(conn)
+    relay.tick()
+    settle(other, *(ended(job, "complete") for job in claim(conn)))
+    second = keyed(conn)
+    relay.tick()
+    assert state_of(conn, second) == "enqueued"
+    other.commit()
+    relay.tick()
+    assert state_of(conn, second) == "ready"
+
+
 def test_a_job_found_below_the_mark_is_merged_like_any_other(conn: Connection) -> None:
     relay = Relay(conn, NO_TERM)
     first = keyed(conn)
