@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.context import Context, bind, current_context
     from pgqueue.job import Death, Job, JobFailed
+    from pgqueue.limit import Limit
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
@@ -30,6 +31,7 @@ __all__ = [
     "Job",
     "JobContext",
     "JobFailed",
+    "Limit",
     "Outcome",
     "Queue",
     "QueueSettings",
@@ -47,6 +49,7 @@ _HOMES = {
     "app": ("App",),
     "context": ("Context", "bind", "current_context"),
     "job": ("Death", "Job", "JobFailed"),
+    "limit": ("Limit",),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.limit import Limit, check_keys, checked_limits
 from pgqueue.retry import Retry
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age")
+_MOST_COST = 1000
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "limit", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Policy:
     """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
+    limit: tuple[Limit, ...] = ()
+    """How many may run at once, by key; a job has to fit all of them."""
+    cost: int | None = None
+    """How many ordinary jobs one of this kind weighs in a fair queue. None: one."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -147,6 +153,8 @@ class Job(BaseModel):
         retry: Retry | None = None,
         retain: Duration | None = None,
         max_age: Duration | None = None,
+        limit: Limit | Sequence[Limit] | None = None,
+        cost: int | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -169,6 +177,8 @@ class Job(BaseModel):
             "retry": retry,
             "retain": None if retain is None else duration(retain, what=f"{name} retain"),
             "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
+            "limit": None if limit is None else checked_limits(limit, name),
+            "cost": None if cost is None else _checked_cost(cost, name),
         }
         if retry is not None and not isinstance(retry, Retry):
             raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
@@ -182,6 +192,8 @@ class Job(BaseModel):
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
             safe=cls.policy.safe | frozenset(safe),
         )
+        if not abstract:
+            check_keys(cls.policy.limit, cls.model_fields, name)
         if not abstract and not callable(getattr(cls, "run", None)):
             raise TypeError(
                 f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"
@@ -206,6 +218,12 @@ class JobFailed(Job, abstract=True):
     reason: str
     error: str
     attempts: int
+
+
+def _checked_cost(cost: object, what: str) -> int:
+    if type(cost) is not int or not 1 <= cost <= _MOST_COST:
+        raise TypeError(f"{what} cost is {cost!r}; give 1 to {_MOST_COST}: how many ordinary jobs one weighs")
+    return cost
 
 
 def _positive(value: Duration, what: str) -> timedelta:

@@ -65,6 +65,7 @@ class _Face:
             )
         fields = job.model_dump(mode="python", round_trip=True)
         args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
+        limits = [limit.element(job.kind, context, fields) for limit in policy.limit]
         return Enqueued(
             run_at=when[0],
             delay=when[1],
@@ -78,6 +79,8 @@ class _Face:
             kind=job.kind,
             organization_id=context.organization_id,
             user_id=context.user_id,
+            limits=[limit for limit in limits if limit] or None,
+            cost=policy.cost,
             args=args,
         )
 

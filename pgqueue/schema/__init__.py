@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life
+from pgqueue.schema import around, business, life, limits
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -34,6 +34,8 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     life.dead_jobs(tables, clock)
     life.finished_jobs(tables)
     business.merged_jobs(tables, clock)
+    limits.limits(tables, clock)
+    limits.fairness(tables, clock)
     return tables
 
 

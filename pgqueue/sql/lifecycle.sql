@@ -8,10 +8,11 @@
 -- One row, no index but the key: nothing here waits for another enqueuer. The id is the job's id for life.
 INSERT INTO pgqueue.outbox
   (run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, limits, cost, args)
 VALUES
   (%(run_at)s, %(delay)s, %(max_age)s, %(payload_version)s, %(max_attempts)s, %(priority)s,
-   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb)
+   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(limits)s, %(cost)s,
+   %(args)s::text::jsonb)
 RETURNING id
 
 -- name: enqueue_many
@@ -19,7 +20,7 @@ RETURNING id
 -- outbox's mark rests on "transaction id first, job id second" (see the trigger on the table).
 COPY pgqueue.outbox
   (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args)
+   queue, kind, organization_id, user_id, limits, cost, args)
 FROM STDIN
 
 -- name: last_job_id
@@ -91,22 +92,28 @@ $$
 
 -- function: relay_move
 -- Outbox rows become jobs, in one statement. A job that is due gets the next position of its queue and lane;
--- one for later gets none (promote will give it one).
-CREATE OR REPLACE FUNCTION pgqueue.relay_move(from_lane smallint, ids bigint[])
+-- one for later gets none (promote will give it one). decided: a job of the batch has limits, or a fair queue.
+CREATE OR REPLACE FUNCTION pgqueue.relay_move(from_lane smallint, ids bigint[], decided boolean, lows jsonb)
 RETURNS TABLE (moved bigint, woken text) LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
   moment constant timestamptz := pgqueue.clock();
+  decisions constant pgqueue.decision[] := CASE WHEN decided THEN pgqueue.decide(ARRAY(
+    SELECT ROW(o.id, o.queue, o.priority, o.kind, o.organization_id, o.cost, o.limits, false, NULL)::pgqueue.candidate
+    FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids)
+      AND coalesce(o.run_at, o.enqueued_at + o.delay, o.enqueued_at) <= moment ORDER BY o.id FOR UPDATE), lows) ELSE '{}' END;
 BEGIN
   RETURN QUERY
   WITH taken AS (
     DELETE FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids) RETURNING o.*
   ), due AS MATERIALIZED (
-    SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at FROM taken t
+    SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at,
+           c.hold, c.permit, c.position, coalesce(c.limits, t.limits) AS counted
+    FROM taken t LEFT JOIN unnest(decisions) AS c ON c.id = t.id
   ), placed AS MATERIALIZED (
-    SELECT d.*, coalesce(d.due_at <= moment, true) AS ready,
-           row_number() OVER (PARTITION BY d.queue, d.priority, coalesce(d.due_at <= moment, true) ORDER BY d.id) AS place
+    SELECT d.*, coalesce(d.due_at <= moment, true) AND d.hold IS NULL AS ready, row_number() OVER (
+      PARTITION BY d.queue, d.priority, coalesce(d.due_at <= moment, true) AND d.hold IS NULL ORDER BY d.id) AS place
     FROM due d
   ), heads AS MATERIALIZED (
     SELECT m.queue, m.lane, m.head, coalesce(pg_sequence_last_value(m.head), 0) AS last
@@ -115,17 +122,17 @@ BEGIN
   ), inserted AS (
     INSERT INTO pgqueue.jobs (id, enqueued_at, expires_at, run_at, position, max_attempts, payload_version, lane,
                               correlation_id, trace_id, queue, kind, organization_id, user_id,
-                              unique_hash, limits, cost, args)
+                              unique_hash, limits, cost, hold, permit, args)
     -- Whoever enqueues without a max_age (SQL, triggers) gets a week: snoozing has an end for every job.
-    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
-           CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
+    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'),
+           CASE WHEN p.hold IS NULL THEN p.due_at END, CASE WHEN p.ready THEN coalesce(p.position, h.last + p.place) END, p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
-           p.unique_hash, p.limits, p.cost, p.args
+           p.unique_hash, p.counted, p.cost, p.hold, p.permit, p.args
     FROM placed p LEFT JOIN heads h ON h.queue = p.queue AND h.lane = p.priority
     RETURNING id, queue, lane, position
   ), advanced AS MATERIALIZED (
-    SELECT i.queue, setval(h.head, max(i.position)) FROM inserted i
-    JOIN heads h ON h.queue = i.queue AND h.lane = i.lane WHERE i.position IS NOT NULL GROUP BY i.queue, h.head
+    SELECT i.queue, setval(h.head, greatest(h.last, max(i.position))) FROM inserted i
+    JOIN heads h ON h.queue = i.queue AND h.lane = i.lane WHERE i.position IS NOT NULL GROUP BY i.queue, h.head, h.last
   )
   SELECT i.id, CASE WHEN i.position IS NOT NULL AND a.queue IS NOT NULL THEN i.queue END
   FROM inserted i LEFT JOIN (SELECT DISTINCT ad.queue FROM advanced ad) a ON a.queue = i.queue;
@@ -152,7 +159,7 @@ $$
 -- function: relay_split
 -- Moves a batch; if it fails, halves it until the culprit stands alone. Rows that somebody has locked
 -- (a cancel in an open transaction) are left for the next round.
-CREATE OR REPLACE FUNCTION pgqueue.relay_split(from_lane smallint, ids bigint[])
+CREATE OR REPLACE FUNCTION pgqueue.relay_split(from_lane smallint, ids bigint[], decided boolean, lows jsonb)
 RETURNS TABLE (moved bigint, woken text) LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
@@ -162,22 +169,22 @@ DECLARE
 BEGIN
   IF cardinality(ids) = 0 THEN RETURN; END IF;
   BEGIN
-    RETURN QUERY SELECT m.moved, m.woken FROM pgqueue.relay_move(relay_split.from_lane, relay_split.ids) m;
+    RETURN QUERY SELECT m.moved, m.woken FROM pgqueue.relay_move(relay_split.from_lane, relay_split.ids, decided, lows) m;
   EXCEPTION
     WHEN lock_not_available THEN
       SELECT coalesce(array_agg(o.id), '{}') INTO free FROM (
         SELECT x.id FROM pgqueue.outbox x WHERE x.lane = relay_split.from_lane AND x.id = ANY (relay_split.ids)
         FOR UPDATE SKIP LOCKED) o;
       IF cardinality(free) < cardinality(ids) THEN
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, free) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, free, decided, lows) s;
       END IF;
     WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
       IF cardinality(ids) = 1 THEN
         PERFORM pgqueue.relay_bury(relay_split.from_lane, ids[1], SQLERRM);
         RETURN QUERY SELECT ids[1], NULL::text;
       ELSE
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[:half]) s;
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[half + 1:]) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[:half], decided, lows) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[half + 1:], decided, lows) s;
       END IF;
   END;
 END
@@ -271,7 +278,7 @@ $$
 -- function: promote
 -- run_at has come: the job gets a position, at the end, or at V when it was given back or rescued.
 -- The mark is set from what this snapshot shows before anything is changed, so a rollback cannot skip a row.
-CREATE OR REPLACE FUNCTION pgqueue.promote(batch integer, sweep boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION pgqueue.promote(batch integer, sweep boolean DEFAULT false, lows jsonb DEFAULT '{}')
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -289,6 +296,12 @@ BEGIN
                    (extract(epoch FROM least(first, moment) - interval '60 seconds') * 1000000)::bigint);
   END IF;
   IF first IS NULL OR first > moment THEN RETURN; END IF;
+  IF NOT pgqueue.order_is_plain() OR EXISTS (
+    SELECT FROM (SELECT j.limits FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL AND j.run_at BETWEEN low AND moment
+                 ORDER BY j.run_at LIMIT promote.batch) AS soon WHERE soon.limits IS NOT NULL) THEN
+    RETURN QUERY SELECT * FROM pgqueue.promote_decided(low, moment, promote.batch, lows);
+    RETURN;
+  END IF;
   RETURN QUERY
   WITH due AS MATERIALIZED (
     SELECT j.id, j.queue, j.lane, j.front, j.run_at FROM pgqueue.jobs j
@@ -314,7 +327,7 @@ $$
 
 -- function: relay_due
 -- Is there anything to relay, promote or publish? Read-only, so that an idle queue writes nothing.
-CREATE OR REPLACE FUNCTION pgqueue.relay_due(seen bigint[], gaps int8multirange)
+CREATE OR REPLACE FUNCTION pgqueue.relay_due(seen bigint[], gaps int8multirange, freed jsonb)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -328,6 +341,8 @@ BEGIN
         AND j.run_at >= 'epoch'::timestamptz
           + coalesce(pg_sequence_last_value('pgqueue.promote_mark'), 0) * interval '1 microsecond')
     OR EXISTS (SELECT FROM pgqueue.pins)
+    OR cardinality(pgqueue.freed_read(coalesce((freed ->> 'seen')::bigint, pg_sequence_last_value('pgqueue.freed_mark'), 0),
+                                      coalesce((freed ->> 'gaps')::int8multirange, '{}'), 1)) > 0
     OR EXISTS (
       SELECT FROM (SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v,
                           coalesce(pg_sequence_last_value(m.head), 0) AS h FROM pgqueue.marks m OFFSET 0) k
@@ -397,6 +412,8 @@ DECLARE
   settled boolean;
   lagging jsonb;
   relayed jsonb;
+  freed jsonb;
+  last_freed bigint;
   woken text[];
   promoted text[];
 BEGIN
@@ -412,18 +429,21 @@ BEGIN
     PERFORM set_config('transaction_timeout', '30s', true);
   END IF;
   IF (state ->> 'turn')::bigint > (extract(epoch FROM pgqueue.clock() + term / 2) * 1000)::bigint
-     AND jsonb_array_length(stuck) = 0 AND NOT pgqueue.relay_due(seen, gaps) THEN
+     AND jsonb_array_length(stuck) = 0 AND NOT pgqueue.relay_due(seen, gaps, state -> 'freed') THEN
     RETURN jsonb_build_object('state', state, 'idle', true);
   END IF;
   -- In this order: any transaction that took an id up to last_id had its xid before we get ours.
   last_id := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
+  last_freed := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.freed_ids s);
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
   IF turn IS NULL THEN RETURN jsonb_build_object('state', NULL, 'idle', true); END IF;
   own_xid := pg_current_xact_id();
   settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();
-  relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch);
-  promoted := ARRAY(SELECT pgqueue.promote(batch) UNION SELECT pgqueue.unpin());
+  IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch); END IF;
+  relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch, freed #> '{state,lows}');
+  promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken')
+                    UNION SELECT pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.unpin());
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
   woken := ARRAY(SELECT jsonb_array_elements_text(relayed -> 'woken') UNION SELECT unnest(promoted));
   IF wake IS NOT NULL AND pg_notification_queue_usage() < 0.5 THEN
@@ -433,9 +453,9 @@ BEGIN
     candidate := last_id;
     candidate_xid := own_xid;
   END IF;
-  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', relayed -> 'more', 'woken', to_jsonb(woken),
+  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', (relayed -> 'more')::boolean OR coalesce((freed -> 'more')::boolean, false), 'woken', to_jsonb(woken),
     'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
-      jsonb_build_object('turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
+      jsonb_build_object('freed', freed -> 'state', 'turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$
 
@@ -443,24 +463,31 @@ $$
 -- One batch of each lane, and the outbox's marks. A mark moves up to `settled` (every id up to there is known to be
 -- committed or gone), but stays below what this very transaction takes: it may still roll back, setval does not.
 CREATE OR REPLACE FUNCTION pgqueue.relay_round(
-  seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer)
+  seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer, lows jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  decided boolean := NOT pgqueue.order_is_plain();
+  entry record;
   single bigint[] := pgqueue.outbox_read(0::smallint, seen[1], gaps, batch);
   bulk bigint[] := pgqueue.outbox_read(1::smallint, seen[2], gaps, batch);
   moved bigint[];
   woken text[];
   low bigint[];
 BEGIN
-  PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
-    SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
-    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk))) n
-  WHERE NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = n.queue AND m.lane = n.priority);
+  FOR entry IN
+    SELECT o.queue, o.priority, bool_or(o.limits IS NOT NULL) AS limited FROM pgqueue.outbox o
+    WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk)) GROUP BY o.queue, o.priority
+  LOOP
+    decided := decided OR entry.limited;
+    IF NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = entry.queue AND m.lane = entry.priority) THEN
+      PERFORM pgqueue.add_queue(entry.queue, entry.priority);
+    END IF;
+  END LOOP;
   SELECT coalesce(array_agg(r.moved), '{}'), coalesce(array_agg(DISTINCT r.woken) FILTER (WHERE r.woken IS NOT NULL), '{}')
   INTO moved, woken FROM (
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single) s UNION ALL
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s) r;
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single, decided, lows) s UNION ALL
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk, decided, lows) s) r;
   low := ARRAY[greatest(marks[1], least(settled, (SELECT min(i) - 1 FROM unnest(single) i))),
                greatest(marks[2], least(settled, (SELECT min(i) - 1 FROM unnest(bulk) i)))];
   IF settled IS NULL THEN low := marks; END IF;
@@ -571,6 +598,8 @@ AS $$
       g.note, g.queue, g.kind, g.payload_version, g.organization_id, g.user_id, g.correlation_id, g.trace_id,
       g.attempt, g.max_attempts, g.crashes, g.claims, g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.args, g.errors
     FROM gone g, (SELECT pgqueue.clock() AS moment) c WHERE g.keep > 0
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 
@@ -597,7 +626,9 @@ AS $$
         attempt = j.attempt - CASE WHEN t.moment = 'retry' OR j.attempt = 0 THEN 0 ELSE 1 END,
         errors = CASE WHEN t.moment = 'retry' THEN pgqueue.with_error(j.errors, t.note, j.attempt, t.now) ELSE j.errors END
     FROM told t WHERE j.id = ANY (ids) AND j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
-    RETURNING j.id
+    RETURNING j.id, j.permit, j.limits
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT c.permit, c.limits FROM changed c WHERE c.permit IS NOT NULL
   ) SELECT coalesce(array_agg(c.id), '{}') FROM changed c
 $$
 
@@ -635,6 +666,8 @@ AS $$
     FROM gone g LEFT JOIN LATERAL (
       SELECT e.entry FROM jsonb_array_elements(g.errors) WITH ORDINALITY AS e (entry, n)
       WHERE e.entry ? 'requeued_by' ORDER BY e.n DESC LIMIT 1) AS last ON true
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 

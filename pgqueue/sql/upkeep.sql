@@ -62,7 +62,7 @@ WITH gone AS MATERIALIZED (
   JOIN pgqueue.jobs j ON j.id = seen.id AND j.claims = seen.claims
   WHERE j.id = ANY (%(ids)s::bigint[]) AND j.claimed_by IS NOT NULL AND j.lease_until < (SELECT pgqueue.clock())
   ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
-)
+), rescued AS (
 UPDATE pgqueue.jobs j
 SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, front = true,
     attempt = greatest(j.attempt - 1, 0), crashes = j.crashes + 1,
@@ -72,7 +72,11 @@ SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, f
     errors = pgqueue.with_error(j.errors, jsonb_build_object('type', 'WorkerLost', 'error',
       'the worker ' || j.claimed_by || ' stopped renewing its lease')::text, j.attempt, (SELECT pgqueue.clock()))
 WHERE j.id = ANY (ARRAY(SELECT g.id FROM gone g))
-RETURNING j.id, j.queue, j.kind, j.crashes
+RETURNING j.id, j.queue, j.kind, j.crashes, j.permit, j.limits
+), freed AS (
+  INSERT INTO pgqueue.freed (permit, limits) SELECT r.permit, r.limits FROM rescued r WHERE r.permit IS NOT NULL
+)
+SELECT r.id, r.queue, r.kind, r.crashes FROM rescued r
 
 -- name: sweep_outbox
 -- The net below the outbox's mark; finds nothing unless the mark was ever wrong.
@@ -107,7 +111,7 @@ BEGIN
   PERFORM pgqueue.add_queue(n.queue, n.priority) FROM (
     SELECT DISTINCT o.queue, o.priority FROM pgqueue.outbox o
     WHERE o.lane = sweep_move.from_lane AND o.id = ANY (sweep_move.ids)) n;
-  RETURN (SELECT count(*) FROM pgqueue.relay_split(sweep_move.from_lane, sweep_move.ids));
+  RETURN (SELECT count(*) FROM pgqueue.relay_split(sweep_move.from_lane, sweep_move.ids, true, '{}'));
 END
 $$
 
@@ -127,13 +131,18 @@ BEGIN
     SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v FROM pgqueue.marks m
   LOOP
     RETURN QUERY
+    WITH moved AS (
     UPDATE pgqueue.jobs j SET position = NULL, run_at = (SELECT pgqueue.clock()), front = true
     FROM (
       SELECT b.id FROM pgqueue.jobs b
       WHERE b.queue = entry.queue AND b.lane = entry.lane AND b.position < entry.v AND b.claimed_by IS NULL
         AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = b.id)
       LIMIT 1000 FOR NO KEY UPDATE OF b SKIP LOCKED) AS below
-    WHERE j.id = below.id RETURNING j.id;
+    WHERE j.id = below.id RETURNING j.id, j.permit, j.limits
+    ), freed AS (
+      INSERT INTO pgqueue.freed (permit, limits) SELECT m.permit, m.limits FROM moved m WHERE m.permit IS NOT NULL
+    )
+    SELECT m.id FROM moved m;
   END LOOP;
 END
 $$
@@ -247,7 +256,8 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
     OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL
                AND j.run_at <= (SELECT pgqueue.clock()) AND j.queue = ANY (%(queues)s))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
-               WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL)) AS left
+               WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL))
+    OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;' AND j.queue = ANY (%(queues)s)) AS left
 
 -- name: surroundings
 SELECT current_setting('default_transaction_isolation') AS isolation, pg_is_in_recovery() AS standby

@@ -1,0 +1,290 @@
+-- Limits: what the relay asks before a job gets a position. Nothing here is called when no job of a batch needs it.
+-- An element of `limits` says what it counts against: "5 name=value" (so many at once), "0 kind:…" or "0 queue:…" (set at
+-- run time; the number is in the table). The table is always asked first.
+
+-- function: order_is_plain
+-- Nothing was limited at run time and no queue is fair: only what the jobs themselves say can hold them back.
+CREATE OR REPLACE FUNCTION pgqueue.order_is_plain()
+RETURNS boolean LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT NOT EXISTS (SELECT FROM pgqueue.limits) AND NOT EXISTS (SELECT FROM pgqueue.queues q WHERE q."order" = 'fair')
+$$
+
+-- function: decide
+-- What becomes of jobs that are due: held by a limit, placed in a fair order, or (no hold, no position) next in line.
+CREATE OR REPLACE FUNCTION pgqueue.decide(due pgqueue.candidate[], lows jsonb)
+RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  admitted pgqueue.decision[] := '{}';
+  fair pgqueue.candidate[];
+BEGIN
+  IF EXISTS (SELECT FROM pgqueue.limits) THEN due := pgqueue.with_limits(due); END IF;
+  IF EXISTS (SELECT FROM unnest(due) c WHERE c.limits IS NOT NULL) THEN admitted := pgqueue.admit(due, lows); END IF;
+  fair := ARRAY(
+    SELECT c FROM unnest(due) AS c JOIN pgqueue.queues q ON q.name = c.queue AND q."order" = 'fair'
+    LEFT JOIN unnest(admitted) AS a ON a.id = c.id WHERE NOT c.front AND a.hold IS NULL);
+  RETURN ARRAY(
+    SELECT ROW(c.id, a.hold, a.permit, f.position, c.limits)::pgqueue.decision
+    FROM unnest(due) AS c LEFT JOIN unnest(admitted) AS a ON a.id = c.id
+    LEFT JOIN pgqueue.place_fairly(fair) AS f ON f.id = c.id WHERE c.limits IS NOT NULL OR f.id IS NOT NULL);
+END
+$$
+
+-- function: with_limits
+-- A kind or queue that was limited at run time limits each of its jobs.
+CREATE OR REPLACE FUNCTION pgqueue.with_limits(due pgqueue.candidate[])
+RETURNS pgqueue.candidate[] LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT coalesce(array_agg(ROW(c.id, c.queue, c.lane, c.kind, c.organization_id, c.cost,
+    nullif(ARRAY(SELECT l FROM unnest(c.limits) AS l WHERE l !~ '^0 ') || k.limits || q.limits, '{}'),
+    c.front, c.due_at)::pgqueue.candidate ORDER BY c.id), '{}')
+  FROM unnest(due) AS c
+  LEFT JOIN (SELECT substr(r.name, 6) AS kind, ARRAY['0 ' || r.name] AS limits
+             FROM pgqueue.limits r WHERE starts_with(r.name, 'kind:')) AS k ON k.kind = c.kind
+  LEFT JOIN (SELECT substr(r.name, 7) AS queue, ARRAY['0 ' || r.name] AS limits
+             FROM pgqueue.limits r WHERE starts_with(r.name, 'queue:')) AS q ON q.queue = c.queue
+$$
+
+-- function: limit_key
+-- "5 name=value" → "name=value"
+CREATE OR REPLACE FUNCTION pgqueue.limit_key(element text)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT substr(element, strpos(element, ' ') + 1) $$
+
+-- function: room
+-- How many permits of each key are free. Counted under the relay's lock, which alone adds permits: what settles
+-- meanwhile can only make room. lows: below that number of a key nothing lives. Never more is counted than may run.
+CREATE OR REPLACE FUNCTION pgqueue.room(keys text[], given integer[], lows jsonb)
+RETURNS TABLE (key text, free integer) LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+  SELECT m.key, greatest(m.most - (SELECT count(*)::integer FROM (
+      SELECT FROM pgqueue.permits p WHERE p.key = m.key AND p.number >= coalesce((lows ->> m.key)::bigint, 0)
+      ORDER BY p.number LIMIT m.most) AS taken), 0)
+  FROM (
+    SELECT k.key, coalesce(exact.running, named.running, nullif(k.given, 0), 1000000) AS most
+    FROM unnest(keys, given) AS k (key, given)
+    LEFT JOIN pgqueue.limits exact ON exact.name = k.key
+    LEFT JOIN pgqueue.limits named ON named.name = split_part(k.key, '=', 1)) AS m
+$$
+
+-- function: admit
+-- Gives permits, oldest job first; a job with several keys takes all or none. Each turn of the loop decides at least
+-- the oldest job that is left: it fits, or one of its keys is full. With one key for each job two turns decide all.
+CREATE OR REPLACE FUNCTION pgqueue.admit(due pgqueue.candidate[], lows jsonb)
+RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  ids bigint[];
+  names text[];
+  keys text[];
+  free integer[];
+  fitting bigint[];
+  taken text[];
+  held pgqueue.decision[];
+  decided pgqueue.decision[] := '{}';
+BEGIN
+  SELECT array_agg(p.id), array_agg(p.key), array_agg(p.given) INTO ids, names, free FROM (
+    SELECT DISTINCT ON (c.id, pgqueue.limit_key(l)) c.id, pgqueue.limit_key(l) AS key, split_part(l, ' ', 1)::integer AS given
+    FROM unnest(due) AS c, unnest(c.limits) AS l WHERE l ~ '^[0-9]+ ') AS p;
+  SELECT array_agg(r.key), array_agg(r.free) INTO keys, free FROM (
+    SELECT array_agg(k.key) AS keys, array_agg(k.given) AS given FROM (
+      SELECT u.key, (array_agg(u.given ORDER BY u.id DESC))[1] AS given
+      FROM unnest(ids, names, free) AS u (id, key, given) GROUP BY u.key) AS k) AS a,
+    LATERAL pgqueue.room(a.keys, a.given, lows) AS r;
+  WHILE cardinality(ids) > 0 LOOP
+    SELECT array_agg(q.id) FILTER (WHERE q.fits), array_agg(q.key) FILTER (WHERE q.fits),
+      array_agg(ROW(q.id, 'limit:' || q.full, NULL, NULL, NULL)::pgqueue.decision) FILTER (WHERE q.full = q.key),
+      array_agg(q.id) FILTER (WHERE NOT q.fits AND q.full IS NULL), array_agg(q.key) FILTER (WHERE NOT q.fits AND q.full IS NULL)
+    INTO fitting, taken, held, ids, names
+    FROM (SELECT p.id, p.key, bool_and(p.place <= p.free) OVER of_job AS fits,
+                 min(p.key) FILTER (WHERE p.free = 0) OVER of_job AS full
+          FROM (SELECT u.id, u.key, f.free, row_number() OVER (PARTITION BY u.key ORDER BY u.id) AS place
+                FROM unnest(ids, names) AS u (id, key) JOIN unnest(keys, free) AS f (key, free) ON f.key = u.key) AS p
+          WINDOW of_job AS (PARTITION BY p.id)) AS q;
+    decided := decided || held || pgqueue.give_permits(fitting, taken);
+    SELECT array_agg(f.key), array_agg(f.free - coalesce(t.n, 0)::integer) INTO keys, free
+    FROM unnest(keys, free) AS f (key, free)
+    LEFT JOIN (SELECT u.key, count(*) AS n FROM unnest(taken) AS u (key) GROUP BY u.key) AS t ON t.key = f.key;
+  END LOOP;
+  RETURN decided;
+END
+$$
+
+-- function: give_permits
+CREATE OR REPLACE FUNCTION pgqueue.give_permits(ids bigint[], keys text[])
+RETURNS pgqueue.decision[] LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+  WITH numbered AS MATERIALIZED (
+    SELECT d.id, nextval('pgqueue.permit_numbers') AS number FROM (SELECT DISTINCT u FROM unnest(ids) AS u ORDER BY u) AS d (id)
+  ), given AS (
+    INSERT INTO pgqueue.permits (key, number, job_id)
+    SELECT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
+  )
+  SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') FROM numbered n
+$$
+
+-- function: freed_read
+-- What the relay may read of the freed permits: first the gaps, then everything after the highest id it has seen.
+CREATE OR REPLACE FUNCTION pgqueue.freed_read(seen bigint, gaps int8multirange, batch integer)
+RETURNS bigint[] LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+  SELECT coalesce(array_agg(id), '{}') FROM (
+    (SELECT f.id FROM unnest(freed_read.gaps) AS gap
+       JOIN pgqueue.freed f ON f.id >= lower(gap) AND f.id < upper(gap) AND f.id <= freed_read.seen
+      ORDER BY f.id LIMIT freed_read.batch)
+    UNION ALL
+    (SELECT f.id FROM pgqueue.freed f WHERE f.id > freed_read.seen ORDER BY f.id LIMIT freed_read.batch)
+  ) AS found
+$$
+
+-- function: take_freed
+-- The permits of jobs that let go are deleted; returned is one element of each key that got room.
+CREATE OR REPLACE FUNCTION pgqueue.take_freed(ids bigint[])
+RETURNS text[] LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+  WITH told AS MATERIALIZED (
+    DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
+  ), let_go AS MATERIALIZED (
+    SELECT t.id, t.permit, l AS element, pgqueue.limit_key(l) AS key FROM told t, unnest(t.limits) AS l
+  ), gone AS (
+    DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
+  )
+  SELECT coalesce(array_agg(k.element), '{}') FROM (
+    SELECT DISTINCT ON (g.key) g.element FROM let_go g ORDER BY g.key, g.id DESC) AS k
+$$
+
+-- function: lowest_permits
+-- Below these numbers nothing of the key lives: what settled under an old snapshot leaves dead rows only there.
+CREATE OR REPLACE FUNCTION pgqueue.lowest_permits(elements text[], lows jsonb)
+RETURNS jsonb LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+  SELECT CASE WHEN (SELECT count(*) FROM jsonb_object_keys(lows)) < 500 THEN lows ELSE '{}' END
+    || coalesce(jsonb_object_agg(k.key, coalesce(
+         (SELECT p.number FROM pgqueue.permits p WHERE p.key = k.key AND p.number >= coalesce((lows ->> k.key)::bigint, 0)
+          ORDER BY p.number LIMIT 1), pg_sequence_last_value('pgqueue.permit_numbers'), 0)), '{}')
+  FROM (SELECT pgqueue.limit_key(e) AS key FROM unnest(elements) AS e) AS k
+$$
+
+-- function: free_permits
+-- Deletes the permits of jobs that have let go, and admits jobs that waited for their keys. The state is like that of
+-- the outbox: what was seen, the gaps, and a mark that moves up to `candidate` when every id up to there is known to be
+-- read or gone; but it stays below what this very transaction takes: it may still roll back, setval does not.
+CREATE OR REPLACE FUNCTION pgqueue.free_permits(state jsonb, last_id bigint, own_xid xid8, batch integer)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  mark constant bigint := coalesce(pg_sequence_last_value('pgqueue.freed_mark'), 0);
+  seen bigint := greatest((state ->> 'seen')::bigint, mark);
+  top bigint := seen;
+  gaps int8multirange := coalesce((state ->> 'gaps')::int8multirange, '{}');
+  candidate bigint := (state ->> 'candidate')::bigint;
+  candidate_xid xid8 := (state ->> 'candidate_xid')::xid8;
+  settled boolean := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
+  ids constant bigint[] := pgqueue.freed_read(seen, gaps, batch);
+  lows jsonb := coalesce(state -> 'lows', '{}');
+  elements text[];
+  woken text[] := '{}';
+BEGIN
+  IF cardinality(ids) > 0 THEN
+    elements := pgqueue.take_freed(ids);
+    lows := pgqueue.lowest_permits(elements, lows);
+    woken := ARRAY(SELECT pgqueue.admit_held(elements, lows, batch));
+    top := greatest(seen, (SELECT max(i) FROM unnest(ids) AS i));
+    gaps := (gaps + int8multirange(int8range(seen, top, '(]')))
+            - (SELECT range_agg(int8range(i, i, '[]')) FROM unnest(ids) AS i);
+  END IF;
+  IF settled AND cardinality(ids) < batch THEN
+    gaps := gaps * int8multirange(int8range(candidate, NULL, '()'));
+    IF least(candidate, (SELECT min(i) - 1 FROM unnest(ids) AS i)) > mark THEN
+      PERFORM setval('pgqueue.freed_mark', least(candidate, (SELECT min(i) - 1 FROM unnest(ids) AS i)));
+    END IF;
+  END IF;
+  IF candidate IS NULL OR (settled AND pg_sequence_last_value('pgqueue.freed_mark') >= candidate) THEN
+    candidate := last_id;
+    candidate_xid := own_xid;
+  END IF;
+  RETURN jsonb_build_object('woken', to_jsonb(woken), 'more', cardinality(ids) >= batch, 'state', jsonb_build_object('lows', lows,
+    'seen', top, 'gaps', gaps::text, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
+END
+$$
+
+-- function: admit_held
+-- Oldest first, as many of each key as it has room for. Who then waits for another key, is locked by somebody, or was
+-- too many leaves room behind: the key is told again, so that the next round looks again.
+CREATE OR REPLACE FUNCTION pgqueue.admit_held(elements text[], lows jsonb, batch integer)
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+  keys constant text[] := ARRAY(SELECT pgqueue.limit_key(e) FROM unnest(elements) AS e);
+  given constant integer[] := ARRAY(SELECT split_part(e, ' ', 1)::integer FROM unnest(elements) AS e);
+  due pgqueue.candidate[];
+BEGIN
+  due := ARRAY(
+    SELECT ROW(h.id, h.queue, h.lane, h.kind, h.organization_id, h.cost, h.limits, h.front, NULL)::pgqueue.candidate
+    FROM pgqueue.room(keys, given, lows) AS r CROSS JOIN LATERAL (
+      SELECT j.* FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key
+      ORDER BY j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
+    WHERE r.free > 0 LIMIT batch);
+  IF cardinality(due) = 0 THEN RETURN; END IF;
+  RETURN QUERY SELECT * FROM pgqueue.seat(due, lows);
+  INSERT INTO pgqueue.freed (permit, limits)
+  SELECT 0, ARRAY[t.element] FROM pgqueue.room(keys, given, lows) AS r
+  JOIN unnest(elements, keys) AS t (element, key) ON t.key = r.key
+  WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key);
+END
+$$
+
+-- function: seat
+-- What was locked and is due gets what was decided: a position or a hold, and its permits.
+CREATE OR REPLACE FUNCTION pgqueue.seat(due pgqueue.candidate[], lows jsonb)
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+AS $$
+DECLARE
+  decisions constant pgqueue.decision[] := pgqueue.decide(due, lows);
+BEGIN
+  RETURN QUERY
+  WITH placed AS MATERIALIZED (
+    SELECT c.id, c.queue, c.lane, c.front, d.hold, d.permit, d.position, coalesce(d.limits, c.limits) AS limits,
+           row_number() OVER (PARTITION BY c.queue, c.lane, d.hold IS NULL AND NOT c.front ORDER BY c.due_at, c.id) AS place
+    FROM unnest(due) AS c LEFT JOIN unnest(decisions) AS d ON d.id = c.id
+  ), heads AS MATERIALIZED (
+    SELECT m.queue, m.lane, m.head, coalesce(pg_sequence_last_value(m.head), 0) AS last,
+           greatest(pg_sequence_last_value(m.mark), 1) AS v
+    FROM (SELECT DISTINCT p.queue, p.lane FROM placed p) used
+    JOIN pgqueue.marks m ON m.queue = used.queue AND m.lane = used.lane
+  ), updated AS (
+    UPDATE pgqueue.jobs j
+    SET position = CASE WHEN p.hold IS NOT NULL THEN NULL WHEN p.front THEN h.v ELSE coalesce(p.position, h.last + p.place) END,
+        run_at = CASE WHEN p.hold IS NULL THEN j.run_at END, hold = p.hold, permit = p.permit, limits = p.limits,
+        front = p.front AND p.hold IS NOT NULL
+    FROM placed p JOIN heads h ON h.queue = p.queue AND h.lane = p.lane
+    WHERE j.id = ANY (ARRAY(SELECT c.id FROM unnest(due) AS c)) AND j.id = p.id RETURNING j.queue, j.lane, j.position
+  )
+  SELECT u.queue FROM updated u JOIN heads h ON h.queue = u.queue AND h.lane = u.lane WHERE u.position IS NOT NULL
+  GROUP BY u.queue, u.lane, h.head, h.last
+  HAVING setval(h.head, greatest(h.last, max(u.position))) IS NOT NULL;
+END
+$$
+
+-- function: promote_decided
+-- promote for a batch in which a job has limits, or stands in a fair queue.
+CREATE OR REPLACE FUNCTION pgqueue.promote_decided(low timestamptz, moment timestamptz, batch integer, lows jsonb)
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+  due constant pgqueue.candidate[] := ARRAY(
+    SELECT ROW(j.id, j.queue, j.lane, j.kind, j.organization_id, j.cost, j.limits, j.front, j.run_at)::pgqueue.candidate
+    FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL AND j.run_at BETWEEN low AND moment
+    ORDER BY j.run_at LIMIT batch FOR NO KEY UPDATE SKIP LOCKED);
+BEGIN
+  RETURN QUERY SELECT * FROM pgqueue.seat(due, lows);
+END
+$$
