@@ -16,14 +16,19 @@ CREATE OR REPLACE FUNCTION pgqueue.decide(due pgqueue.candidate[], lows jsonb)
 RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
+  ruled constant boolean := EXISTS (SELECT FROM pgqueue.limits);
   admitted pgqueue.decision[] := '{}';
-  fair pgqueue.candidate[];
+  fair pgqueue.candidate[] := '{}';
 BEGIN
-  IF EXISTS (SELECT FROM pgqueue.limits) THEN due := pgqueue.with_limits(due); END IF;
+  IF ruled THEN due := pgqueue.with_limits(due); END IF;
   IF EXISTS (SELECT FROM unnest(due) c WHERE c.limits IS NOT NULL) THEN admitted := pgqueue.admit(due, lows); END IF;
-  fair := ARRAY(
-    SELECT c FROM unnest(due) AS c JOIN pgqueue.queues q ON q.name = c.queue AND q."order" = 'fair'
-    LEFT JOIN unnest(admitted) AS a ON a.id = c.id WHERE NOT c.front AND a.hold IS NULL);
+  IF EXISTS (SELECT FROM pgqueue.queues q WHERE q."order" = 'fair') THEN
+    fair := ARRAY(
+      SELECT c FROM unnest(due) AS c JOIN pgqueue.queues q ON q.name = c.queue AND q."order" = 'fair'
+      LEFT JOIN unnest(admitted) AS a ON a.id = c.id WHERE NOT c.front AND a.hold IS NULL);
+  ELSIF NOT ruled THEN
+    RETURN admitted;
+  END IF;
   RETURN ARRAY(
     SELECT ROW(c.id, a.hold, a.permit, f.position, c.limits)::pgqueue.decision
     FROM unnest(due) AS c LEFT JOIN unnest(admitted) AS a ON a.id = c.id
@@ -46,12 +51,6 @@ AS $$
              FROM pgqueue.limits r WHERE starts_with(r.name, 'queue:')) AS q ON q.queue = c.queue
 $$
 
--- function: limit_key
--- "5 name=value" → "name=value"
-CREATE OR REPLACE FUNCTION pgqueue.limit_key(element text)
-RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$ SELECT substr(element, strpos(element, ' ') + 1) $$
-
 -- function: room
 -- How many permits of each key are free. Counted under the relay's lock, which alone adds permits: what settles
 -- meanwhile can only make room. lows: below that number of a key nothing lives. Never more is counted than may run.
@@ -71,7 +70,7 @@ $$
 
 -- function: admit
 -- Gives permits, oldest job first; a job with several keys takes all or none. Each turn of the loop decides at least
--- the oldest job that is left: it fits, or one of its keys is full. With one key for each job two turns decide all.
+-- the oldest job that is left: it fits, or one of its keys is full. If there is room for all, nothing is ranked.
 CREATE OR REPLACE FUNCTION pgqueue.admit(due pgqueue.candidate[], lows jsonb)
 RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -85,14 +84,17 @@ DECLARE
   held pgqueue.decision[];
   decided pgqueue.decision[] := '{}';
 BEGIN
-  SELECT array_agg(p.id), array_agg(p.key), array_agg(p.given) INTO ids, names, free FROM (
-    SELECT DISTINCT ON (c.id, pgqueue.limit_key(l)) c.id, pgqueue.limit_key(l) AS key, split_part(l, ' ', 1)::integer AS given
-    FROM unnest(due) AS c, unnest(c.limits) AS l WHERE l ~ '^[0-9]+ ') AS p;
+  SELECT array_agg(c.id), array_agg(substr(l, strpos(l, ' ') + 1)), array_agg(split_part(l, ' ', 1)::integer)
+  INTO ids, names, free FROM unnest(due) AS c, unnest(c.limits) AS l;
   SELECT array_agg(r.key), array_agg(r.free) INTO keys, free FROM (
     SELECT array_agg(k.key) AS keys, array_agg(k.given) AS given FROM (
-      SELECT u.key, (array_agg(u.given ORDER BY u.id DESC))[1] AS given
+      SELECT u.key, (max(ARRAY[u.id, u.given]))[2]::integer AS given -- the newest job says what its class says now
       FROM unnest(ids, names, free) AS u (id, key, given) GROUP BY u.key) AS k) AS a,
     LATERAL pgqueue.room(a.keys, a.given, lows) AS r;
+  IF NOT EXISTS (SELECT FROM (SELECT u.key, count(*) AS n FROM unnest(names) AS u (key) GROUP BY u.key) AS w
+                 JOIN unnest(keys, free) AS f (key, free) ON f.key = w.key WHERE w.n > f.free) THEN
+    RETURN pgqueue.give_permits(ids, names);
+  END IF;
   WHILE cardinality(ids) > 0 LOOP
     SELECT array_agg(q.id) FILTER (WHERE q.fits), array_agg(q.key) FILTER (WHERE q.fits),
       array_agg(ROW(q.id, 'limit:' || q.full, NULL, NULL, NULL)::pgqueue.decision) FILTER (WHERE q.full = q.key),
@@ -121,6 +123,7 @@ AS $$
   ), given AS (
     INSERT INTO pgqueue.permits (key, number, job_id)
     SELECT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
+    ON CONFLICT DO NOTHING
   )
   SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') FROM numbered n
 $$
@@ -141,25 +144,27 @@ AS $$
 $$
 
 -- function: take_freed
--- The permits of jobs that let go are deleted; returned is one element of each key that got room.
-CREATE OR REPLACE FUNCTION pgqueue.take_freed(ids bigint[])
-RETURNS text[] LANGUAGE sql VOLATILE
+-- The permits of jobs that let go are deleted; returned is one element of each key that got room, and which keys were
+-- busy: dead rows of the others are few.
+CREATE OR REPLACE FUNCTION pgqueue.take_freed(ids bigint[], OUT elements text[], OUT busy text[])
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
   ), let_go AS MATERIALIZED (
-    SELECT t.id, t.permit, l AS element, pgqueue.limit_key(l) AS key FROM told t, unnest(t.limits) AS l
+    SELECT t.id, t.permit, split_part(l, ' ', 1)::bigint AS given, substr(l, strpos(l, ' ') + 1) AS key
+    FROM told t, unnest(t.limits) AS l
   ), gone AS (
     DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
   )
-  SELECT coalesce(array_agg(k.element), '{}') FROM (
-    SELECT DISTINCT ON (g.key) g.element FROM let_go g ORDER BY g.key, g.id DESC) AS k
+  SELECT coalesce(array_agg(k.newest[2] || ' ' || k.key), '{}'), coalesce(array_agg(k.key) FILTER (WHERE k.n >= 5), '{}')
+  FROM (SELECT g.key, count(*) AS n, max(ARRAY[g.id, g.given]) AS newest FROM let_go g GROUP BY g.key) AS k
 $$
 
 -- function: lowest_permits
 -- Below these numbers nothing of the key lives: what settled under an old snapshot leaves dead rows only there.
-CREATE OR REPLACE FUNCTION pgqueue.lowest_permits(elements text[], lows jsonb)
+CREATE OR REPLACE FUNCTION pgqueue.lowest_permits(keys text[], lows jsonb)
 RETURNS jsonb LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -167,7 +172,7 @@ AS $$
     || coalesce(jsonb_object_agg(k.key, coalesce(
          (SELECT p.number FROM pgqueue.permits p WHERE p.key = k.key AND p.number >= coalesce((lows ->> k.key)::bigint, 0)
           ORDER BY p.number LIMIT 1), pg_sequence_last_value('pgqueue.permit_numbers'), 0)), '{}')
-  FROM (SELECT pgqueue.limit_key(e) AS key FROM unnest(elements) AS e) AS k
+  FROM unnest(keys) AS k (key)
 $$
 
 -- function: free_permits
@@ -187,13 +192,13 @@ DECLARE
   settled boolean := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   ids constant bigint[] := pgqueue.freed_read(seen, gaps, batch);
   lows jsonb := coalesce(state -> 'lows', '{}');
-  elements text[];
+  told record;
   woken text[] := '{}';
 BEGIN
   IF cardinality(ids) > 0 THEN
-    elements := pgqueue.take_freed(ids);
-    lows := pgqueue.lowest_permits(elements, lows);
-    woken := ARRAY(SELECT pgqueue.admit_held(elements, lows, batch));
+    SELECT * INTO told FROM pgqueue.take_freed(ids);
+    IF cardinality(told.busy) > 0 THEN lows := pgqueue.lowest_permits(told.busy, lows); END IF;
+    woken := ARRAY(SELECT pgqueue.admit_held(told.elements, lows, batch));
     top := greatest(seen, (SELECT max(i) FROM unnest(ids) AS i));
     gaps := (gaps + int8multirange(int8range(seen, top, '(]')))
             - (SELECT range_agg(int8range(i, i, '[]')) FROM unnest(ids) AS i);
@@ -221,10 +226,14 @@ RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
-  keys constant text[] := ARRAY(SELECT pgqueue.limit_key(e) FROM unnest(elements) AS e);
-  given constant integer[] := ARRAY(SELECT split_part(e, ' ', 1)::integer FROM unnest(elements) AS e);
+  keys text[];
+  given integer[];
   due pgqueue.candidate[];
 BEGIN
+  IF NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;') THEN RETURN; END IF;
+  SELECT array_agg(k.key), array_agg(k.given) INTO keys, given FROM (
+    SELECT substr(e, strpos(e, ' ') + 1) AS key, split_part(e, ' ', 1)::integer AS given FROM unnest(elements) AS e OFFSET 0) AS k
+  WHERE EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || k.key);
   due := ARRAY(
     SELECT ROW(h.id, h.queue, h.lane, h.kind, h.organization_id, h.cost, h.limits, h.front, NULL)::pgqueue.candidate
     FROM pgqueue.room(keys, given, lows) AS r CROSS JOIN LATERAL (
@@ -234,8 +243,8 @@ BEGIN
   IF cardinality(due) = 0 THEN RETURN; END IF;
   RETURN QUERY SELECT * FROM pgqueue.seat(due, lows);
   INSERT INTO pgqueue.freed (permit, limits)
-  SELECT 0, ARRAY[t.element] FROM pgqueue.room(keys, given, lows) AS r
-  JOIN unnest(elements, keys) AS t (element, key) ON t.key = r.key
+  SELECT 0, ARRAY[k.given || ' ' || k.key] FROM pgqueue.room(keys, given, lows) AS r
+  JOIN unnest(keys, given) AS k (key, given) ON k.key = r.key
   WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key);
 END
 $$
