@@ -96,6 +96,14 @@ def _check_methods(job: type[BaseModel]) -> None:
             )
 
 
+def _check_policy(name: str, retry: object, version: int) -> None:
+    """Refuse a retry that is none, and versions before the first."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+    if version < 1:
+        raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
+
+
 def checked_job(job: object) -> Job:
     """Refuse what is no job, with a sentence."""
     if isinstance(job, type):
@@ -180,10 +188,7 @@ class Job(BaseModel):
             "limit": None if limit is None else checked_limits(limit, name),
             "cost": None if cost is None else _checked_cost(cost, name),
         }
-        if retry is not None and not isinstance(retry, Retry):
-            raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
-        if version < 1:
-            raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
+        _check_policy(name, retry, version)
         cls.policy = replace(
             cls.policy,
             **{field: given[field] for field in _POLICY_FIELDS if given[field] is not None},

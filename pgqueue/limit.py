@@ -83,6 +83,12 @@ class Limit:
         return f"Limit({self.key!r}, running={self.running}{named})"
 
 
+def elements(limits: tuple[Limit, ...], kind: str, context: Context, fields: Mapping[str, Any]) -> list[str] | None:
+    """Return what the outbox stores for all limits of a job; None: nothing."""
+    found = [limit.element(kind, context, fields) for limit in limits]
+    return [element for element in found if element is not None] or None
+
+
 def checked_limits(given: object, what: str) -> tuple[Limit, ...]:
     """Read the class keyword ``limit``: one, or a few that a job has to fit all.
 

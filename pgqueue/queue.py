@@ -12,9 +12,10 @@ from uuid import UUID
 
 from pgqueue.context import Context, checked_note, chosen_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
-from pgqueue.duration import Duration, duration
+from pgqueue.due import due
 from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
 from pgqueue.job import checked_id, checked_ids, checked_job
+from pgqueue.limit import elements
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
+    from pgqueue.duration import Duration
     from pgqueue.job import Job
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
 _KEEP = dt.timedelta(days=7)
-_EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
 _RANDOM_BITS, _COUNT_BITS = 64, 48
 
 
@@ -65,7 +66,6 @@ class _Face:
             )
         fields = job.model_dump(mode="python", round_trip=True)
         args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
-        limits = [limit.element(job.kind, context, fields) for limit in policy.limit]
         return Enqueued(
             run_at=when[0],
             delay=when[1],
@@ -79,7 +79,7 @@ class _Face:
             kind=job.kind,
             organization_id=context.organization_id,
             user_id=context.user_id,
-            limits=[limit for limit in limits if limit] or None,
+            limits=elements(policy.limit, job.kind, context, fields),
             cost=policy.cost,
             args=args,
         )
@@ -133,7 +133,7 @@ class Queue(_Face):
             TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
 
         """
-        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), due(run_at, delay), _trace())
         job_id = run(conn, self._lifecycle.enqueue(row))
         self._wake(conn)
         return job_id
@@ -148,7 +148,7 @@ class Queue(_Face):
         delay: Duration | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, due(run_at, delay))
         if not rows:
             return []
         driver = driver_connection(conn)
@@ -209,7 +209,7 @@ class AsyncQueue(_Face):
         delay: Duration | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
-        row = self._row(job, self._context(context), _when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), due(run_at, delay), _trace())
         job_id = await run_async(conn, self._lifecycle.enqueue(row))
         await self._wake(conn)
         return job_id
@@ -224,7 +224,7 @@ class AsyncQueue(_Face):
         delay: Duration | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, _when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, due(run_at, delay))
         if not rows:
             return []
         driver = await async_driver_connection(conn)
@@ -279,24 +279,3 @@ def _trace() -> UUID:
 def _numbered(prefix: int, number: int) -> UUID:
     """Make the trace id of the n-th job of one call: a random prefix, then the number."""
     return UUID(int=prefix | (number & ((1 << _COUNT_BITS) - 1)))
-
-
-def _when(run_at: dt.datetime | None, delay: Duration | None) -> tuple[dt.datetime | None, dt.timedelta | None]:
-    if run_at is None:
-        return None, None if delay is None else _delay(delay)
-    if delay is not None:
-        raise InvalidJob("run_at and delay were both given; give one of them")
-    if getattr(run_at, "tzinfo", None) is None or run_at.utcoffset() is None:
-        raise InvalidJob(
-            f"run_at is {run_at!r}, a time without zone; say which: datetime.now(UTC) or .replace(tzinfo=ZoneInfo(…))"
-        )
-    if not _EARLIEST <= run_at <= _LATEST:
-        raise InvalidJob(f"run_at is {run_at.isoformat()}; it must lie between the years 2000 and 9998")
-    return run_at, None
-
-
-def _delay(delay: Duration) -> dt.timedelta:
-    try:
-        return duration(delay, what="delay")
-    except Exception as error:
-        raise InvalidJob(str(error)) from error

@@ -13,6 +13,7 @@ from pgqueue.doctor import stamp
 from pgqueue.errors import DatabaseUnavailable, PgqueueError
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Lifecycle
+from pgqueue.queries.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Database:
         self.conn = conn
         self.schema = schema
         self.control = Control(schema)
+        self.limits = Limits(schema)
 
     def ask(self, query: Query[T]) -> T:
         """Send one query in a transaction of its own."""

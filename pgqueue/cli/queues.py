@@ -6,7 +6,7 @@ import typer
 
 from pgqueue.cli.output import Column, age, print_json, record, say, table
 from pgqueue.cli.state import opened, options, os_user
-from pgqueue.errors import UnknownQueue
+from pgqueue.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:
     from pgqueue.cli.database import Database
@@ -16,6 +16,7 @@ group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), 
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE")]
 
+_ORDERS = ("fair", "fifo", "unset")
 _COLUMNS = (
     Column("queue"),
     Column("state"),
@@ -86,6 +87,27 @@ def resume(ctx: typer.Context, queue: Name) -> None:
         if not database.ask(database.control.resume(queue)):
             raise _unknown(database, queue)
     _tell(ctx, queue, "open", f"queue {queue} is open")
+
+
+@group.command("order")
+def order(
+    ctx: typer.Context,
+    queue: Name,
+    order: Annotated[str, typer.Argument(metavar="fair|fifo|unset", help="unset: the workers' settings decide.")],
+    *,
+    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+) -> None:
+    """Share a queue fairly among organizations, or serve it in the order of arrival, on all hosts."""
+    if order not in _ORDERS:
+        raise ConfigurationError(f"the order is {order!r}; give one of {', '.join(_ORDERS)}")
+    with opened(ctx) as database:
+        chosen = None if order == "unset" else order
+        if not database.ask(database.limits.set_order(queue, chosen, by=by or os_user())):
+            raise _unknown(database, queue)
+    if options(ctx).json:
+        print_json({"queue": queue, "order": chosen})
+    else:
+        say(f"queue {queue}: " + (f"jobs that arrive from now on get a {order} place" if chosen else "settings decide"))
 
 
 def _tell(ctx: typer.Context, queue: str, state: str, line: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.cli import dead, jobs, operate, queues
+from pgqueue.cli import dead, jobs, limits, operate, queues
 from pgqueue.cli.state import URL_VARIABLE, Options
 
 EPILOG = (
@@ -47,6 +47,8 @@ app.command()(operate.work)
 app.add_typer(jobs.group, name="jobs")
 app.add_typer(dead.group, name="dead")
 app.add_typer(queues.group, name="queues")
+app.add_typer(limits.limits, name="limits")
+app.add_typer(limits.weights, name="weights")
 app.command()(queues.workers)
 app.command()(operate.kinds)
 app.command()(operate.doctor)

@@ -30,10 +30,11 @@ def limits(tables: sa.MetaData, clock: sa.TextClause) -> None:
         bigint("job_id", nullable=False),
         postgresql_with=_VACUUMED,
     )
+    ids = sa.Sequence("freed_ids", metadata=tables, cache=1)
     sa.Table(
         "freed",
         tables,
-        bigint("id", primary_key=True, server_default=sa.text(f"nextval('{tables.schema}.freed_ids')")),
+        bigint("id", ids, primary_key=True, server_default=ids.next_value()),
         bigint("permit", nullable=False),
         sa.Column("limits", ARRAY(sa.Text), nullable=False),
         postgresql_with=_VACUUMED,

@@ -51,3 +51,27 @@ DELETE FROM pgqueue.shares s WHERE s.ctid = ANY (ARRAY(
   WHERE x.finish <= greatest(pg_sequence_last_value(m.mark), 1) AND x.organization_id <> ''
   LIMIT 10000 FOR UPDATE OF x SKIP LOCKED))
 RETURNING s.finish
+
+-- name: set_orders
+-- What the workers' settings say, unless somebody has set it at run time.
+UPDATE pgqueue.queues q SET "order" = given.kind
+FROM unnest(%(queues)s::text[], %(orders)s::text[]) AS given (queue, kind)
+WHERE q.name = given.queue AND q.order_set_by IS NULL AND q."order" <> given.kind RETURNING q.name
+
+-- name: set_order
+UPDATE pgqueue.queues q SET "order" = coalesce(%(order)s::text, q."order"),
+  order_set_by = CASE WHEN %(order)s::text IS NOT NULL THEN %(by)s::text END
+WHERE q.name = %(queue)s RETURNING q.name
+
+-- name: set_weight
+INSERT INTO pgqueue.weights (organization_id, weight, set_by) VALUES (%(organization_id)s, %(weight)s, %(by)s)
+ON CONFLICT (organization_id) DO UPDATE
+SET weight = excluded.weight, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
+RETURNING weight
+
+-- name: unset_weight
+DELETE FROM pgqueue.weights w WHERE w.organization_id = %(organization_id)s RETURNING w.weight
+
+-- name: weight_list
+SELECT w.organization_id, w.weight, w.set_by, w.set_at FROM pgqueue.weights w
+ORDER BY w.weight DESC, w.organization_id LIMIT %(limit)s

@@ -409,7 +409,6 @@ DECLARE
   last_id bigint;
   own_xid xid8;
   turn bigint;
-  settled boolean;
   lagging jsonb;
   relayed jsonb;
   freed jsonb;
@@ -438,23 +437,21 @@ BEGIN
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
   IF turn IS NULL THEN RETURN jsonb_build_object('state', NULL, 'idle', true); END IF;
   own_xid := pg_current_xact_id();
-  settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();
   IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch); END IF;
-  relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch, freed #> '{state,lows}');
+  relayed := pgqueue.relay_round(seen, top, gaps, marks,
+    CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END, batch, freed #> '{state,lows}');
   promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken')
                     UNION SELECT pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.unpin());
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
   woken := ARRAY(SELECT jsonb_array_elements_text(relayed -> 'woken') UNION SELECT unnest(promoted));
-  IF wake IS NOT NULL AND pg_notification_queue_usage() < 0.5 THEN
-    PERFORM pg_notify(wake, q) FROM unnest(woken) q;
-  END IF;
+  PERFORM pg_notify(wake, q) FROM unnest(woken) q WHERE wake IS NOT NULL AND pg_notification_queue_usage() < 0.5;
   IF candidate IS NULL OR (relayed ->> 'low')::bigint >= candidate THEN
     candidate := last_id;
     candidate_xid := own_xid;
   END IF;
-  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', (relayed -> 'more')::boolean OR coalesce((freed -> 'more')::boolean, false), 'woken', to_jsonb(woken),
-    'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
+  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', true IN ((relayed -> 'more')::boolean, (freed -> 'more')::boolean),
+    'woken', to_jsonb(woken), 'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
       jsonb_build_object('freed', freed -> 'state', 'turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$

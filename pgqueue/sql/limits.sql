@@ -220,7 +220,8 @@ $$
 
 -- function: admit_held
 -- Oldest first, as many of each key as it has room for. Who then waits for another key, is locked by somebody, or was
--- too many leaves room behind: the key is told again, so that the next round looks again.
+-- too many for the batch leaves room behind: the key is told again, and the next round looks again. But if nobody left
+-- the key although it had room (older jobs of a class that allowed less), it waits for the next permit that is let go.
 CREATE OR REPLACE FUNCTION pgqueue.admit_held(elements text[], lows jsonb, batch integer)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -240,12 +241,14 @@ BEGIN
       SELECT j.* FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key
       ORDER BY j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
     WHERE r.free > 0 LIMIT batch);
-  IF cardinality(due) = 0 THEN RETURN; END IF;
-  RETURN QUERY SELECT * FROM pgqueue.seat(due, lows);
+  IF cardinality(due) > 0 THEN RETURN QUERY SELECT * FROM pgqueue.seat(due, lows); END IF;
   INSERT INTO pgqueue.freed (permit, limits)
   SELECT 0, ARRAY[k.given || ' ' || k.key] FROM pgqueue.room(keys, given, lows) AS r
   JOIN unnest(keys, given) AS k (key, given) ON k.key = r.key
-  WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key);
+  WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key)
+    AND (cardinality(due) = 0 OR EXISTS (
+      SELECT FROM unnest(due) AS d JOIN pgqueue.jobs j ON j.id = d.id, unnest(d.limits) AS l
+      WHERE substr(l, strpos(l, ' ') + 1) = r.key AND j.hold IS DISTINCT FROM 'limit:' || r.key));
 END
 $$
 
@@ -297,3 +300,105 @@ BEGIN
   RETURN QUERY SELECT * FROM pgqueue.seat(due, lows);
 END
 $$
+
+-- name: set_limit
+-- Over what the class says, for all keys of a name or for one. Jobs that wait for them are looked at again.
+WITH set AS (
+  INSERT INTO pgqueue.limits (name, running, set_by) VALUES (%(name)s, %(running)s, %(by)s)
+  ON CONFLICT (name) DO UPDATE SET running = excluded.running, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
+)
+SELECT pgqueue.look_again(%(name)s) AS keys
+
+-- name: unset_limit
+WITH gone AS (DELETE FROM pgqueue.limits r WHERE r.name = %(name)s RETURNING r.name)
+SELECT g.name, pgqueue.look_again(g.name) FROM gone g
+
+-- function: look_again
+-- Tells the relay of a name, or a key, that more may run now. What each key's class says is read from its newest job.
+CREATE OR REPLACE FUNCTION pgqueue.look_again(name text)
+RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH told AS (
+    INSERT INTO pgqueue.freed (permit, limits)
+    SELECT 0, ARRAY[(SELECT l FROM pgqueue.jobs j, unnest(j.limits) AS l
+                     WHERE j.hold = h.hold AND substr(l, strpos(l, ' ') + 1) = substr(h.hold, 7) ORDER BY j.id DESC LIMIT 1)]
+    FROM (SELECT DISTINCT j.hold FROM pgqueue.jobs j WHERE j.hold = 'limit:' || look_again.name
+            OR (j.hold > 'limit:' || look_again.name || '=' AND j.hold < 'limit:' || look_again.name || '>')) AS h
+    RETURNING id
+  ) SELECT count(*) FROM told
+$$
+
+-- function: recall
+-- A kind or a queue has just been limited: its jobs that stand in line without a permit are held, oldest first admitted
+-- again by the relay; those that run get a permit each, even if they are too many: they may end. A batch at a time,
+-- in the relay's place; returns how many there were.
+CREATE OR REPLACE FUNCTION pgqueue.recall(name text, batch integer)
+RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  element constant text := '0 ' || recall.name;
+  hold_as constant text := 'limit:' || recall.name;
+  found bigint;
+BEGIN
+  IF NOT pgqueue.hold_turn('relay') THEN RETURN batch; END IF;
+  WITH placed AS MATERIALIZED (
+    SELECT j.id, j.claimed_by IS NULL AS waits, j.permit, j.limits FROM pgqueue.jobs j
+    WHERE j.position IS NOT NULL AND ('queue:' || j.queue = recall.name OR 'kind:' || j.kind = recall.name)
+      AND NOT coalesce(element = ANY (j.limits), false)
+    LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
+  ), numbered AS MATERIALIZED (
+    SELECT p.*, CASE WHEN NOT p.waits THEN coalesce(p.permit, nextval('pgqueue.permit_numbers')) END AS number FROM placed p
+  ), given AS (
+    INSERT INTO pgqueue.permits (key, number, job_id) SELECT recall.name, n.number, n.id FROM numbered n WHERE NOT n.waits
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits)
+    SELECT n.permit, n.limits FROM numbered n WHERE n.waits AND n.permit IS NOT NULL
+    UNION ALL SELECT 0, ARRAY[element] WHERE EXISTS (SELECT FROM numbered n WHERE n.waits)
+  ), changed AS (
+    UPDATE pgqueue.jobs j SET limits = coalesce(j.limits, '{}') || element, permit = n.number,
+      position = CASE WHEN NOT n.waits THEN j.position END, run_at = CASE WHEN NOT n.waits THEN j.run_at END,
+      hold = CASE WHEN n.waits THEN hold_as END
+    FROM numbered n WHERE j.id = n.id RETURNING j.id
+  )
+  SELECT count(*) INTO found FROM changed;
+  RETURN found;
+END
+$$
+
+-- name: recall
+SELECT pgqueue.recall(%(name)s, %(batch)s) AS recalled
+
+-- name: limit_list
+-- What is limited, and what counts against it; what was let go and not read yet is not counted.
+WITH taken AS (
+  SELECT p.key, count(*) AS jobs, max(p.job_id) AS newest FROM pgqueue.permits p
+  WHERE NOT EXISTS (SELECT FROM pgqueue.freed f WHERE f.permit = p.number) GROUP BY p.key
+), held AS (
+  SELECT substr(j.hold, 7) AS key, count(*) AS jobs, max(j.id) AS newest FROM pgqueue.jobs j
+  WHERE j.hold >= 'limit:' AND j.hold < 'limit;' GROUP BY j.hold
+), counted AS (
+  SELECT coalesce(t.key, h.key) AS key, coalesce(t.jobs, 0) AS taken, coalesce(h.jobs, 0) AS held,
+         greatest(t.newest, h.newest) AS newest
+  FROM taken t FULL JOIN held h ON h.key = t.key
+)
+SELECT coalesce(c.key, r.name), coalesce(r.running, named.running, (
+    SELECT nullif(split_part(l, ' ', 1)::integer, 0) FROM pgqueue.jobs j, unnest(j.limits) AS l
+    WHERE j.id = c.newest AND substr(l, strpos(l, ' ') + 1) = c.key)), coalesce(c.taken, 0), coalesce(c.held, 0),
+  coalesce(r.set_by, named.set_by), coalesce(r.set_at, named.set_at)
+FROM counted c FULL JOIN pgqueue.limits r ON r.name = c.key
+LEFT JOIN pgqueue.limits named ON named.name = split_part(c.key, '=', 1) AND r.name IS NULL
+ORDER BY 4 DESC, 3 DESC, 1 LIMIT %(limit)s
+
+-- name: sweep_permits
+-- The net: a permit whose job has let it go without a word. Expected: none.
+INSERT INTO pgqueue.freed (permit, limits)
+SELECT p.number, ARRAY['0 ' || p.key] FROM pgqueue.permits p LEFT JOIN pgqueue.jobs j ON j.id = p.job_id
+WHERE (j.permit = p.number AND j.position IS NOT NULL) IS NOT TRUE
+  AND NOT EXISTS (SELECT FROM pgqueue.freed f WHERE f.permit = p.number)
+RETURNING permit
+
+-- name: sweep_held
+-- The net: jobs that wait for a key of which nobody has a permit are looked at again.
+SELECT count(pgqueue.look_again(k.key)) FROM (
+  SELECT DISTINCT substr(j.hold, 7) AS key FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;') AS k
+WHERE NOT EXISTS (SELECT FROM pgqueue.permits p WHERE p.key = k.key)

@@ -159,6 +159,7 @@ class Worker:
         )
         link = self.links[2]
         await link.run(self.upkeep.add_queues(list(settings.queues)))
+        await link.run(self.upkeep.set_orders({name: queue.order for name, queue in settings.queues.items()}))
         await link.run(self.upkeep.register(row))
         await link.run(self.upkeep.unpark([f"kind:{kind}" for kind in kinds]))
 

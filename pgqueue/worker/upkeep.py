@@ -154,6 +154,7 @@ class Keeper:
         pruned: list[int] = [0] * _PAGE
         while len(pruned) >= _PAGE:
             pruned = await self._link.run(self._queries.prune())
+        await self._link.run(self._queries.prune_shares())
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
 
     async def _sweep(self) -> None:
@@ -165,6 +166,9 @@ class Keeper:
         below: list[int] = await self._link.run(self._queries.sweep_ready())
         found += len(below)
         await self._link.run(self._queries.sweep_waiting())
+        lost: list[int] = await self._link.run(self._queries.sweep_permits())
+        found += len(lost)
+        await self._link.run(self._queries.sweep_held())
         if found:
             structlog.get_logger("pgqueue").error("sweep.found", jobs=found, hint="a mark was wrong; please report it")
 
