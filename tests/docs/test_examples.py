@@ -113,3 +113,21 @@ def test_a_death_is_heard(reader: Reader, conn: Connection, example: None) -> No
 def test_an_old_payload_is_brought_up_to_date(reader: Reader, conn: Connection) -> None:
     conn.execute("SELECT pgqueue.enqueue('ResizeImage', '{\"image_id\": 7, \"side\": 32}', 'org-1', 'user-1')")
     assert reader.works("versions:app") == "image 7: 32 x 32\n"
+
+
+def test_limited_jobs_all_run_in_the_end(reader: Reader, conn: Connection) -> None:
+    reader.runs("limits.py")
+    printed = reader.works("limits:app").splitlines()
+    assert sorted(printed) == sorted(
+        f"{organization}: {what}"
+        for organization in ("acme", "globex")
+        for what in ("receipt to ann@example.com", *(f"invitation to {n}@example.com" for n in range(3)))
+    )
+    assert conn.execute("SELECT FROM pgqueue.permits p, pgqueue.jobs j WHERE j.id = p.job_id").fetchall() == []
+
+
+def test_the_light_organization_does_not_wait_for_the_heavy_one(reader: Reader) -> None:
+    reader.runs("fairness.py")
+    printed = reader.works("fairness:app").splitlines()
+    assert len(printed) == 101
+    assert printed.index("light: row 1") < 3
