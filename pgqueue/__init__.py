@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.context import Context, bind, current_context
     from pgqueue.job import Death, Job, JobFailed
-    from pgqueue.limit import Limit
+    from pgqueue.limit import Limit, Rate
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
     from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.take import take, take_async
     from pgqueue.worker.context import JobContext
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Outcome",
     "Queue",
     "QueueSettings",
+    "Rate",
     "Retry",
     "RetryIn",
     "Settings",
@@ -42,6 +44,8 @@ __all__ = [
     "__version__",
     "bind",
     "current_context",
+    "take",
+    "take_async",
 ]
 
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
@@ -49,11 +53,12 @@ _HOMES = {
     "app": ("App",),
     "context": ("Context", "bind", "current_context"),
     "job": ("Death", "Job", "JobFailed"),
-    "limit": ("Limit",),
+    "limit": ("Limit", "Rate"),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),
     "settings": ("QueueSettings", "Settings"),
+    "take": ("take", "take_async"),
     "worker.context": ("JobContext",),
 }
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
-from pgqueue.limit import Limit, check_keys, checked_limits
+from pgqueue.limit import Limit, Rate, check_keys, checked_limits
 from pgqueue.retry import Retry
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Policy:
     """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
-    limit: tuple[Limit, ...] = ()
-    """How many may run at once, by key; a job has to fit all of them."""
+    limit: tuple[Limit | Rate, ...] = ()
+    """How many may run at once, or start in a time, by key; a job has to fit all of them."""
     cost: int | None = None
     """How many ordinary jobs one of this kind weighs in a fair queue. None: one."""
     version: int = 1
@@ -161,7 +161,7 @@ class Job(BaseModel):
         retry: Retry | None = None,
         retain: Duration | None = None,
         max_age: Duration | None = None,
-        limit: Limit | Sequence[Limit] | None = None,
+        limit: Limit | Rate | Sequence[Limit | Rate] | None = None,
         cost: int | None = None,
         version: int = 1,
         kind: str | None = None,

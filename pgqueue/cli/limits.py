@@ -8,7 +8,7 @@ import typer
 from pgqueue.cli.output import Column, print_json, record, say, table, when
 from pgqueue.cli.state import opened, options, os_user
 from pgqueue.errors import ConfigurationError
-from pgqueue.limit import MOST_RUNNING
+from pgqueue.limit import MOST_RUNNING, Rate
 
 limits = typer.Typer(help="See which keys are full (a bare `pgqueue limits` lists), change limits at run time.")
 weights = typer.Typer(help="See and set the shares of organizations in fair queues (a bare `pgqueue weights` lists).")
@@ -30,6 +30,7 @@ Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION")]
 _LIMIT_COLUMNS = (
     Column("key", grows=True),
     Column("running", right=True),
+    Column("rate"),
     Column("taken", right=True),
     Column("held", right=True),
     Column("set by"),
@@ -46,7 +47,10 @@ def list_limits(ctx: typer.Context) -> None:
     if options(ctx).json:
         print_json([record(limit) for limit in found])
         return
-    rows = [(row.key, row.running or "-", row.taken, row.held, row.set_by, when(row.set_at)) for row in found]
+    rows = [
+        (row.key, row.running or "-", row.rate or "-", row.taken, row.held, row.set_by, when(row.set_at))
+        for row in found
+    ]
     table(_LIMIT_COLUMNS, rows, empty="nothing is limited now, and no limit was set at run time")
 
 
@@ -55,20 +59,28 @@ def set_limit(
     ctx: typer.Context,
     name: Name,
     *,
-    running: Annotated[int, typer.Option("--running", help="How many may run at once.")],
+    running: Annotated[int | None, typer.Option("--running", help="How many may run at once.")] = None,
+    count: Annotated[int | None, typer.Option("--count", help="For rate:NAME: how many may start …")] = None,
+    per: Annotated[str | None, typer.Option("--per", help="… in such a time, as 1m.")] = None,
+    burst: Annotated[int | None, typer.Option("--burst", help="How many may start at once.")] = None,
     by: By = None,
 ) -> None:
-    """Let so many run at once, over what the job classes say; what already runs may end."""
+    """Let so many run at once, or start in a time, over what the job classes say; what already runs may end."""
     _check_name(name)
-    if not 1 <= running <= MOST_RUNNING:
+    rate = _rate(name, count, per, burst) if name.startswith("rate:") else None
+    if rate is None and (running is None or not 1 <= running <= MOST_RUNNING):
         raise ConfigurationError(
             f"--running is {running}; give 1 to {MOST_RUNNING:,} (to let nothing run: pgqueue queues pause)"
         )
+    if rate and running is not None:
+        raise ConfigurationError("a rate has no --running; give --count and --per")
     with opened(ctx) as database:
-        database.ask(database.limits.set_limit(name, running, by=by or os_user()))
+        spec = None if rate is None else rate.spec
+        database.ask(database.limits.set_limit(name, running=running, rate=spec, by=by or os_user()))
         while _RECALLED.match(name) and database.ask(database.limits.recall(name)):
             pass
-    _tell(ctx, {"name": name, "running": running}, f"{name}: at most {running} at once")
+    allowed = f"{running} at once" if rate is None else f"{rate.count} per {per}, {rate.burst} at once"
+    _tell(ctx, {"name": name, "running": running, "rate": spec}, f"{name}: at most {allowed}")
 
 
 @limits.command("unset")
@@ -111,6 +123,12 @@ def unset_weight(ctx: typer.Context, organization: Organization) -> None:
         if not database.ask(database.limits.unset_weight(organization)):
             raise ConfigurationError(f"{organization!r} has no weight of its own; `pgqueue weights` lists them")
     _tell(ctx, {"organization_id": organization, "weight": 1}, f"{organization} has the weight 1")
+
+
+def _rate(name: str, count: int | None, per: str | None, burst: int | None) -> Rate:
+    if count is None or per is None:
+        raise ConfigurationError(f"{name} is a rate; give --count and --per, such as --count 60 --per 1m")
+    return Rate(count=count, per=per, burst=burst)
 
 
 def _check_name(name: str) -> None:

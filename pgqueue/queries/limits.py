@@ -8,7 +8,7 @@ from pgqueue.db import Query
 from pgqueue.sql import load
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from pgqueue.db import Rows
 
@@ -21,6 +21,7 @@ class LimitRow(NamedTuple):
 
     key: str
     running: int | None
+    rate: str | None
     taken: int
     held: int
     set_by: str | None
@@ -43,9 +44,13 @@ class Limits:
         """Load the chapters."""
         self._sql = load(schema).statements
 
-    def set_limit(self, name: str, running: int, *, by: str) -> Query[int]:
-        """Let so many of a name, key, kind or queue run; returns how many keys are looked at again."""
-        return Query(self._sql["set_limit"], _first, {"name": name, "running": running, "by": by})
+    def set_limit(self, name: str, *, running: int | None = None, rate: str | None = None, by: str) -> Query[int]:
+        """Let so many of a name, key, kind or queue run, or start; returns how many keys are looked at again."""
+        return Query(self._sql["set_limit"], _first, {"name": name, "running": running, "rate": rate, "by": by})
+
+    def take(self, key: str, spec: str, weight: int) -> Query[timedelta]:
+        """Take units of a rate; returns how long to wait if they are not there."""
+        return Query(self._sql["take"], lambda rows: rows[0][0], {"key": key, "spec": spec, "weight": weight})
 
     def unset_limit(self, name: str) -> Query[bool]:
         """Leave it to the class again; False: nothing was set."""

@@ -143,6 +143,10 @@ class Upkeep:
         """Forget organizations that owe a fair queue nothing."""
         return self._ids("prune_shares")
 
+    def prune_rates(self) -> Query[list[Any]]:
+        """Forget rates of which everything is paid."""
+        return self._ids("prune_rates")
+
     def make_days(self, days: int) -> Query[list[Any]]:
         """Make the partitions of the days to come."""
         return self._ids("make_days", days=days)

@@ -35,6 +35,7 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     life.finished_jobs(tables)
     business.merged_jobs(tables, clock)
     limits.limits(tables, clock)
+    limits.rates(tables)
     limits.fairness(tables, clock)
     return tables
 

@@ -16,11 +16,17 @@ def limits(tables: sa.MetaData, clock: sa.TextClause) -> None:
         "limits",
         tables,
         plain("name", primary_key=True),
-        integer("running", nullable=False),
+        integer("running"),
+        text("rate"),
         time("set_at", nullable=False, server_default=clock),
         text("set_by"),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 300", name="limits_name_length"),
         sa.CheckConstraint("running > 0", name="limits_running_positive"),
+        sa.CheckConstraint("rate ~ '^[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}$'", name="limits_rate_plain"),
+        sa.CheckConstraint(
+            "num_nonnulls(running, rate) = 1 AND starts_with(name, 'rate:') = (rate IS NOT NULL)",
+            name="limits_say_one_thing",
+        ),
     )
     sa.Table(
         "permits",
@@ -39,6 +45,27 @@ def limits(tables: sa.MetaData, clock: sa.TextClause) -> None:
         sa.Column("limits", ARRAY(sa.Text), nullable=False),
         postgresql_with=_VACUUMED,
     )
+
+
+def rates(tables: sa.MetaData) -> None:
+    """How far each rate is used up, and which of them jobs wait for."""
+    sa.Table(
+        "rates",
+        tables,
+        plain("key", primary_key=True),
+        text("spec", nullable=False),
+        time("paid_at", nullable=False),
+        sa.CheckConstraint("length(key) BETWEEN 1 AND 400", name="rates_key_length"),
+        postgresql_with={"fillfactor": 50},
+    )
+    waits = sa.Table(
+        "rate_waits",
+        tables,
+        plain("key", primary_key=True),
+        text("spec", nullable=False),
+        time("due_at", nullable=False),
+    )
+    sa.Index("rate_waits_by_time", waits.c.due_at)
 
 
 def fairness(tables: sa.MetaData, clock: sa.TextClause) -> None:

@@ -341,6 +341,7 @@ BEGIN
         AND j.run_at >= 'epoch'::timestamptz
           + coalesce(pg_sequence_last_value('pgqueue.promote_mark'), 0) * interval '1 microsecond')
     OR EXISTS (SELECT FROM pgqueue.pins)
+    OR EXISTS (SELECT FROM pgqueue.rate_waits w WHERE w.due_at <= (SELECT pgqueue.clock()))
     OR cardinality(pgqueue.freed_read(coalesce((freed ->> 'seen')::bigint, pg_sequence_last_value('pgqueue.freed_mark'), 0),
                                       coalesce((freed ->> 'gaps')::int8multirange, '{}'), 1)) > 0
     OR EXISTS (
@@ -442,7 +443,8 @@ BEGIN
   relayed := pgqueue.relay_round(seen, top, gaps, marks,
     CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END, batch, freed #> '{state,lows}');
   promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken')
-                    UNION SELECT pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.unpin());
+                    UNION SELECT pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.unpin()
+                    UNION SELECT pgqueue.admit_paced(batch, freed #> '{state,lows}'));
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
   woken := ARRAY(SELECT jsonb_array_elements_text(relayed -> 'woken') UNION SELECT unnest(promoted));
   PERFORM pg_notify(wake, q) FROM unnest(woken) q WHERE wake IS NOT NULL AND pg_notification_queue_usage() < 0.5;

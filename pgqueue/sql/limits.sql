@@ -1,6 +1,7 @@
 -- Limits: what the relay asks before a job gets a position. Nothing here is called when no job of a batch needs it.
 -- An element of `limits` says what it counts against: "5 name=value" (so many at once), "0 kind:…" or "0 queue:…" (set at
--- run time; the number is in the table). The table is always asked first.
+-- run time; the number is in the table), "60/60000000/10/1 rate:name=value" (count, microseconds, burst, and what the
+-- job weighs; see rates.sql). The table is always asked first.
 
 -- function: order_is_plain
 -- Nothing was limited at run time and no queue is fair: only what the jobs themselves say can hold them back.
@@ -71,61 +72,105 @@ $$
 -- function: admit
 -- Gives permits, oldest job first; a job with several keys takes all or none. Each turn of the loop decides at least
 -- the oldest job that is left: it fits, or one of its keys is full. If there is room for all, nothing is ranked.
+-- Behind a job that is held nobody takes room of the same key: else what weighs little would pass what weighs much.
 CREATE OR REPLACE FUNCTION pgqueue.admit(due pgqueue.candidate[], lows jsonb)
 RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   ids bigint[];
   names text[];
+  weights integer[];
   keys text[];
   free integer[];
-  fitting bigint[];
-  taken text[];
+  fits record;
   held pgqueue.decision[];
   decided pgqueue.decision[] := '{}';
 BEGIN
-  SELECT array_agg(c.id), array_agg(substr(l, strpos(l, ' ') + 1)), array_agg(split_part(l, ' ', 1)::integer)
-  INTO ids, names, free FROM unnest(due) AS c, unnest(c.limits) AS l;
-  SELECT array_agg(r.key), array_agg(r.free) INTO keys, free FROM (
-    SELECT array_agg(k.key) AS keys, array_agg(k.given) AS given FROM (
-      SELECT u.key, (max(ARRAY[u.id, u.given]))[2]::integer AS given -- the newest job says what its class says now
-      FROM unnest(ids, names, free) AS u (id, key, given) GROUP BY u.key) AS k) AS a,
-    LATERAL pgqueue.room(a.keys, a.given, lows) AS r;
-  IF NOT EXISTS (SELECT FROM (SELECT u.key, count(*) AS n FROM unnest(names) AS u (key) GROUP BY u.key) AS w
+  SELECT a.keys, a.free, a.ids, a.names, a.weights INTO keys, free, ids, names, weights FROM pgqueue.wanted(due, lows) AS a;
+  IF NOT EXISTS (SELECT FROM (SELECT u.key, sum(u.weight) AS n FROM unnest(names, weights) AS u (key, weight) GROUP BY u.key) AS w
                  JOIN unnest(keys, free) AS f (key, free) ON f.key = w.key WHERE w.n > f.free) THEN
-    RETURN pgqueue.give_permits(ids, names);
+    RETURN pgqueue.give(ids, names, weights);
   END IF;
   WHILE cardinality(ids) > 0 LOOP
-    SELECT array_agg(q.id) FILTER (WHERE q.fits), array_agg(q.key) FILTER (WHERE q.fits),
-      array_agg(ROW(q.id, 'limit:' || q.full, NULL, NULL, NULL)::pgqueue.decision) FILTER (WHERE q.full = q.key),
-      array_agg(q.id) FILTER (WHERE NOT q.fits AND q.full IS NULL), array_agg(q.key) FILTER (WHERE NOT q.fits AND q.full IS NULL)
-    INTO fitting, taken, held, ids, names
-    FROM (SELECT p.id, p.key, bool_and(p.place <= p.free) OVER of_job AS fits,
-                 min(p.key) FILTER (WHERE p.free = 0) OVER of_job AS full
-          FROM (SELECT u.id, u.key, f.free, row_number() OVER (PARTITION BY u.key ORDER BY u.id) AS place
-                FROM unnest(ids, names) AS u (id, key) JOIN unnest(keys, free) AS f (key, free) ON f.key = u.key) AS p
-          WINDOW of_job AS (PARTITION BY p.id)) AS q;
-    decided := decided || held || pgqueue.give_permits(fitting, taken);
-    SELECT array_agg(f.key), array_agg(f.free - coalesce(t.n, 0)::integer) INTO keys, free
+    SELECT array_agg(q.id) FILTER (WHERE q.fits) AS ids, array_agg(q.key) FILTER (WHERE q.fits) AS names,
+      array_agg(q.weight) FILTER (WHERE q.fits) AS weights,
+      array_agg(ROW(q.id, 'limit:' || q.full, NULL, NULL, NULL)::pgqueue.decision) FILTER (WHERE q.full = q.key) AS held,
+      array_agg(q.id) FILTER (WHERE q.open) AS open_ids, array_agg(q.key) FILTER (WHERE q.open) AS open_names,
+      array_agg(q.weight) FILTER (WHERE q.open) AS open_weights
+    INTO fits FROM (
+      SELECT r.*, NOT r.fits AND r.full IS NULL AS open FROM (
+        SELECT p.*, bool_and(p.place <= p.free) OVER of_job AS fits, min(p.key) FILTER (WHERE p.weight > p.free) OVER of_job AS full
+        FROM (SELECT u.*, f.free, sum(u.weight) OVER (PARTITION BY u.key ORDER BY u.id) AS place
+              FROM unnest(ids, names, weights) AS u (id, key, weight) JOIN unnest(keys, free) AS f (key, free) ON f.key = u.key) AS p
+        WINDOW of_job AS (PARTITION BY p.id)) AS r) AS q;
+    decided := decided || fits.held || pgqueue.give(fits.ids, fits.names, fits.weights);
+    SELECT array_agg(f.key), array_agg(CASE WHEN h.key IS NULL THEN f.free - coalesce(t.n, 0)::integer ELSE 0 END) INTO keys, free
     FROM unnest(keys, free) AS f (key, free)
-    LEFT JOIN (SELECT u.key, count(*) AS n FROM unnest(taken) AS u (key) GROUP BY u.key) AS t ON t.key = f.key;
+    LEFT JOIN (SELECT u.key, sum(u.weight) AS n FROM unnest(fits.names, fits.weights) AS u (key, weight) GROUP BY u.key) AS t ON t.key = f.key
+    LEFT JOIN (SELECT DISTINCT substr(d.hold, 7) AS key FROM unnest(fits.held) AS d) AS h ON h.key = f.key;
+    ids := fits.open_ids;
+    names := fits.open_names;
+    weights := fits.open_weights;
   END LOOP;
+  IF EXISTS (SELECT FROM unnest(decided) AS d WHERE starts_with(substr(d.hold, 7), 'rate:')) THEN
+    PERFORM pgqueue.await_rates(ARRAY(SELECT DISTINCT substr(d.hold, 7) FROM unnest(decided) AS d WHERE starts_with(substr(d.hold, 7), 'rate:')));
+  END IF;
   RETURN decided;
 END
 $$
 
--- function: give_permits
-CREATE OR REPLACE FUNCTION pgqueue.give_permits(ids bigint[], keys text[])
-RETURNS pgqueue.decision[] LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+-- function: wanted
+-- What jobs ask of which keys, and how much of it is free.
+CREATE OR REPLACE FUNCTION pgqueue.wanted(due pgqueue.candidate[], lows jsonb,
+  OUT ids bigint[], OUT names text[], OUT weights integer[], OUT keys text[], OUT free integer[])
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+DECLARE
+  specs text[];
+  plain text[];
+  paced text[];
+  plain_specs text[];
+  paced_specs text[];
+  bursts integer[];
+BEGIN
+  SELECT array_agg(c.id), array_agg(substr(l, strpos(l, ' ') + 1)), array_agg(split_part(l, ' ', 1)),
+         array_agg(coalesce(nullif(split_part(split_part(l, ' ', 1), '/', 4), '')::integer, 1))
+  INTO ids, names, specs, weights FROM unnest(due) AS c, unnest(c.limits) AS l;
+  SELECT array_agg(k.key) FILTER (WHERE NOT k.rated), array_agg(k.spec) FILTER (WHERE NOT k.rated),
+         array_agg(k.key) FILTER (WHERE k.rated), array_agg(k.spec) FILTER (WHERE k.rated)
+  INTO plain, plain_specs, paced, paced_specs FROM (
+    SELECT u.key, (array_agg(u.spec ORDER BY u.id DESC))[1] AS spec, starts_with(u.key, 'rate:') AS rated
+    FROM unnest(ids, names, specs) AS u (id, key, spec) GROUP BY u.key) AS k;  -- the newest job says what its class says now
+  SELECT array_agg(r.key), array_agg(r.free), array_agg(r.burst) INTO keys, free, bursts FROM (
+    SELECT r.key, r.free, NULL::integer AS burst FROM pgqueue.room(plain, plain_specs::integer[], lows) AS r WHERE plain IS NOT NULL
+    UNION ALL SELECT r.* FROM pgqueue.rate_room(paced, paced_specs) AS r WHERE paced IS NOT NULL) AS r;
+  IF paced IS NOT NULL THEN -- nothing may weigh more than can ever be free
+    weights := ARRAY(SELECT least(u.weight, coalesce(b.burst, u.weight)) FROM unnest(names, weights) WITH ORDINALITY AS u (key, weight, n)
+      LEFT JOIN unnest(keys, bursts) AS b (key, burst) ON b.key = u.key ORDER BY u.n);
+  END IF;
+END
+$$
+
+-- function: give
+-- A permit for each key of a job, all with one number; rates are charged instead.
+CREATE OR REPLACE FUNCTION pgqueue.give(ids bigint[], keys text[], weights integer[])
+RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  decided pgqueue.decision[];
+BEGIN
   WITH numbered AS MATERIALIZED (
-    SELECT d.id, nextval('pgqueue.permit_numbers') AS number FROM (SELECT DISTINCT u FROM unnest(ids) AS u ORDER BY u) AS d (id)
+    SELECT d.id, nextval('pgqueue.permit_numbers') AS number FROM (
+      SELECT DISTINCT u.id FROM unnest(ids, keys) AS u (id, key) WHERE NOT starts_with(u.key, 'rate:') ORDER BY u.id) AS d
   ), given AS (
     INSERT INTO pgqueue.permits (key, number, job_id)
     SELECT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
-    ON CONFLICT DO NOTHING
+    WHERE NOT starts_with(p.key, 'rate:') ON CONFLICT DO NOTHING
   )
-  SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') FROM numbered n
+  SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') INTO decided FROM numbered n;
+  IF EXISTS (SELECT FROM unnest(keys) AS k WHERE starts_with(k, 'rate:')) THEN PERFORM pgqueue.charge(keys, weights); END IF;
+  RETURN decided;
+END
 $$
 
 -- function: freed_read
@@ -154,7 +199,7 @@ AS $$
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
   ), let_go AS MATERIALIZED (
     SELECT t.id, t.permit, split_part(l, ' ', 1)::bigint AS given, substr(l, strpos(l, ' ') + 1) AS key
-    FROM told t, unnest(t.limits) AS l
+    FROM told t, unnest(t.limits) AS l WHERE l !~ '^[^ ]+ rate:'
   ), gone AS (
     DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
   )
@@ -304,8 +349,10 @@ $$
 -- name: set_limit
 -- Over what the class says, for all keys of a name or for one. Jobs that wait for them are looked at again.
 WITH set AS (
-  INSERT INTO pgqueue.limits (name, running, set_by) VALUES (%(name)s, %(running)s, %(by)s)
-  ON CONFLICT (name) DO UPDATE SET running = excluded.running, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
+  INSERT INTO pgqueue.limits (name, running, rate, set_by)
+  VALUES (%(name)s, %(running)s::integer, %(rate)s::text, %(by)s)
+  ON CONFLICT (name) DO UPDATE
+  SET running = excluded.running, rate = excluded.rate, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
 )
 SELECT pgqueue.look_again(%(name)s) AS keys
 
@@ -324,7 +371,11 @@ AS $$
                      WHERE j.hold = h.hold AND substr(l, strpos(l, ' ') + 1) = substr(h.hold, 7) ORDER BY j.id DESC LIMIT 1)]
     FROM (SELECT DISTINCT j.hold FROM pgqueue.jobs j WHERE j.hold = 'limit:' || look_again.name
             OR (j.hold > 'limit:' || look_again.name || '=' AND j.hold < 'limit:' || look_again.name || '>')) AS h
+    WHERE NOT starts_with(substr(h.hold, 7), 'rate:')
     RETURNING id
+  ), sooner AS (
+    UPDATE pgqueue.rate_waits w SET due_at = (SELECT pgqueue.clock())
+    WHERE w.key = look_again.name OR starts_with(w.key, look_again.name || '=')
   ) SELECT count(*) FROM told
 $$
 
@@ -382,12 +433,13 @@ WITH taken AS (
   FROM taken t FULL JOIN held h ON h.key = t.key
 )
 SELECT coalesce(c.key, r.name), coalesce(r.running, named.running, (
-    SELECT nullif(split_part(l, ' ', 1)::integer, 0) FROM pgqueue.jobs j, unnest(j.limits) AS l
-    WHERE j.id = c.newest AND substr(l, strpos(l, ' ') + 1) = c.key)), coalesce(c.taken, 0), coalesce(c.held, 0),
+    SELECT nullif(split_part(l, ' ', 1), '0')::integer FROM pgqueue.jobs j, unnest(j.limits) AS l
+    WHERE j.id = c.newest AND substr(l, strpos(l, ' ') + 1) = c.key AND l ~ '^[0-9]+ ')),
+  coalesce(r.rate, named.rate, (SELECT x.spec FROM pgqueue.rates x WHERE x.key = c.key)), coalesce(c.taken, 0), coalesce(c.held, 0),
   coalesce(r.set_by, named.set_by), coalesce(r.set_at, named.set_at)
 FROM counted c FULL JOIN pgqueue.limits r ON r.name = c.key
 LEFT JOIN pgqueue.limits named ON named.name = split_part(c.key, '=', 1) AND r.name IS NULL
-ORDER BY 4 DESC, 3 DESC, 1 LIMIT %(limit)s
+ORDER BY 5 DESC, 4 DESC, 1 LIMIT %(limit)s
 
 -- name: sweep_permits
 -- The net: a permit whose job has let it go without a word. Expected: none.
@@ -401,4 +453,4 @@ RETURNING permit
 -- The net: jobs that wait for a key of which nobody has a permit are looked at again.
 SELECT count(pgqueue.look_again(k.key)) FROM (
   SELECT DISTINCT substr(j.hold, 7) AS key FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;') AS k
-WHERE NOT EXISTS (SELECT FROM pgqueue.permits p WHERE p.key = k.key)
+WHERE NOT EXISTS (SELECT FROM pgqueue.permits p WHERE p.key = k.key) AND NOT starts_with(k.key, 'rate:')

@@ -23,7 +23,15 @@ def test_a_bare_limits_lists_what_is_taken_and_what_is_held(cli: Cli, conn: Conn
     enqueue_row(conn, 5, limits=["2 Mail.organization_id=acme"])
     relay.tick()
     assert cli("limits", "--json").json == [
-        {"key": "Mail.organization_id=acme", "running": 2, "taken": 2, "held": 3, "set_by": None, "set_at": None}
+        {
+            "key": "Mail.organization_id=acme",
+            "running": 2,
+            "rate": None,
+            "taken": 2,
+            "held": 3,
+            "set_by": None,
+            "set_at": None,
+        }
     ]
     assert "Mail.organization_id=acme" in cli("limits", "list").out
 
@@ -101,6 +109,9 @@ def test_a_kind_is_limited_in_all_queues(cli: Cli, conn: Connection, relay: Rela
         (("limits", "set", "a", "--running", "0"), "give 1 to 1,000,000"),
         (("limits", "set", "a", "--running", "-1"), "give 1 to"),
         (("limits", "set", "k" * 10_000, "--running", "1"), "1 to 300 printable characters, this one has 10,000"),
+        (("limits", "set", "rate:a", "--running", "1"), "give --count and --per"),
+        (("limits", "set", "rate:a", "--count", "0", "--per", "1m"), "a rate has count=0"),
+        (("limits", "set", "rate:a", "--count", "1", "--per", "60"), "write a timedelta or text with a unit"),
         (("weights", "set", "acme", "0"), "the weight is 0; give 1 to 1000"),
         (("weights", "set", "a" * 65, "2"), "1 to 64 characters"),
         (("weights", "unset", "acme"), "has no weight of its own"),
@@ -142,3 +153,15 @@ def test_who_looks_needs_no_rights_on_the_relay(cli: Cli, database_url: str, con
         holder.execute("SELECT FROM pgqueue.turns WHERE name = 'relay' FOR UPDATE")
         assert cli("limits").code == 0
         assert cli("limits", "set", "a", "--running", 3).code == 0
+
+
+def test_a_rate_is_set_at_run_time(cli: Cli, conn: Connection, relay: Relay) -> None:
+    enqueue_row(conn, 5, limits=["1/60000000/1/1 rate:api=acme"])
+    relay.tick()
+    assert len(claim(conn)) == 1
+    assert cli("limits", "set", "rate:api", "--count", 100, "--per", "1s").code == 0
+    relay.tick()
+    assert len(claim(conn)) == 4
+    assert cli("limits", "set", "rate:api=other", "--count", 1, "--per", "1h", "--burst", 3).code == 0
+    (row,) = [row for row in cli("limits", "--json").json if row["key"] == "rate:api=other"]
+    assert row["rate"] == "1/3600000000/3"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "marks", "queues")
-LIMITING = ("permits", "freed", "limits", "shares", "weights")
+LIMITING = ("rates", "rate_waits", "permits", "freed", "limits", "shares", "weights")
 GROWN = r"""
 SELECT format('DROP %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) FROM pg_class
 WHERE relnamespace = 'pgqueue'::regnamespace AND (

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from pgqueue import App, Context, Job, JobContext, JobFailed, Limit, Queue, QueueSettings, Retry, Settings
+from pgqueue import App, Job, JobContext, JobFailed, Queue, QueueSettings, Retry, Settings
 from pgqueue.app import kind_of, load_app
-from pgqueue.errors import ConfigurationError, InvalidJob, UnknownKind, UnknownQueue
+from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
 
 METACLASS: Any = type(Job)
 QUEUE = Queue(Settings(environment={}))
@@ -226,52 +226,3 @@ def test_a_method_with_a_yield_would_do_nothing_and_is_refused(name: str) -> Non
     for method in (generator, async_generator):
         with pytest.raises(TypeError, match=f"Lazy.{name} has a `yield`.*take the `yield` out"):
             METACLASS("Lazy", (Job,), {"run": run, "__module__": __name__, name: method})
-
-
-def test_a_limit_is_part_of_the_policy_and_names_its_keys() -> None:
-    job = define("Mail", limit=Limit("organization_id", running=5))
-    (limit,) = job.policy.limit
-    context = Context("acme", "ann")
-    assert limit.name_for("Mail") == "Mail.organization_id"
-    assert limit.element("Mail", context, {}) == "5 Mail.organization_id=acme"
-    assert Limit(running=2, name="provider").element("Mail", context, {}) == "2 provider"
-    assert Limit("to", running=2).element("Mail", context, {"to": None}) is None
-
-
-@pytest.mark.parametrize("running", [0, -1, 1_000_001, 2.5, True, None])
-def test_a_limit_of_nothing_is_refused(running: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"give 1 to 1,000,000 .*pgqueue queues pause"):
-        Limit(running=running)
-
-
-@pytest.mark.parametrize(("given", "says"), [({"key": "a b"}, "name a field"), ({"name": "a=b"}, "letters, digits")])
-def test_a_limit_with_an_impossible_name_is_refused(given: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
-        Limit(running=1, **given)
-
-
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ({"limit": 5}, "give Limit"),
-        ({"limit": [Limit(running=1, name=n) for n in "abcd"]}, "at most 3"),
-        ({"limit": [Limit(running=1), Limit(running=2)]}, "the same limit twice"),
-        ({"limit": Limit("nothing", running=1)}, "no field; known: organization_id, user_id"),
-        ({"cost": 0}, "give 1 to 1000"),
-        ({"cost": 1.5}, "give 1 to 1000"),
-    ],
-)
-def test_wrong_limits_and_costs_fail_at_import(given: dict[str, Any], says: str) -> None:
-    with pytest.raises(TypeError, match=says):
-        define(**given)
-
-
-def test_a_key_of_ten_thousand_characters_is_refused() -> None:
-    with pytest.raises(InvalidJob, match=r"has 10,000 characters, more than 200; limit by a shorter field"):
-        Limit("to", running=1).element("Mail", Context("acme", "ann"), {"to": "x" * 10_000})
-
-
-def test_a_base_class_may_limit_by_a_field_of_its_subclasses() -> None:
-    base = define(limit=Limit("account_id", running=1), abstract=True)
-    with pytest.raises(TypeError, match="account_id"):
-        define("Other", (base,))

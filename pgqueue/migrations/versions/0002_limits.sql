@@ -11,10 +11,27 @@ CREATE TYPE pgqueue.decision AS (
 -- ("SendMail.organization_id=acme"), a kind ("kind:SendMail") or a queue ("queue:mail").
 CREATE TABLE pgqueue.limits (
   name text COLLATE "C" PRIMARY KEY CONSTRAINT limits_name_length CHECK (length(name) BETWEEN 1 AND 300),
-  running integer NOT NULL CONSTRAINT limits_running_positive CHECK (running > 0),
+  running integer CONSTRAINT limits_running_positive CHECK (running > 0),
+  -- "count/microseconds/burst", for names that begin with "rate:"
+  rate text CONSTRAINT limits_rate_plain CHECK (rate ~ '^[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}$'),
   set_at timestamptz NOT NULL DEFAULT pgqueue.clock(),
-  set_by text
+  set_by text,
+  CONSTRAINT limits_say_one_thing CHECK (num_nonnulls(running, rate) = 1 AND starts_with(name, 'rate:') = (rate IS NOT NULL))
 );
+
+-- A rate is one timestamp for each key (GCRA): when everything that was taken would be paid at an even pace.
+CREATE TABLE pgqueue.rates (
+  key text COLLATE "C" PRIMARY KEY CONSTRAINT rates_key_length CHECK (length(key) BETWEEN 1 AND 400),
+  spec text NOT NULL,
+  paid_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+-- Rates that jobs wait for, and when the oldest of them may go. Written by the relay alone: callers may lock `rates`.
+CREATE TABLE pgqueue.rate_waits (
+  key text COLLATE "C" PRIMARY KEY,
+  spec text NOT NULL,
+  due_at timestamptz NOT NULL
+);
+CREATE INDEX rate_waits_by_time ON pgqueue.rate_waits (due_at);
 
 -- A permit is a row: only the relay writes them, and deletes those whose job has let go (freed). The numbers grow,
 -- so that what is counted of a key begins at its lowest living number, however many dead rows stand below.

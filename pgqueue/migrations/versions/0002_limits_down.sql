@@ -8,6 +8,8 @@ DROP SEQUENCE pgqueue.freed_ids;
 DROP SEQUENCE pgqueue.freed_mark;
 DROP TABLE pgqueue.permits;
 DROP SEQUENCE pgqueue.permit_numbers;
+DROP TABLE pgqueue.rate_waits;
+DROP TABLE pgqueue.rates;
 DROP TABLE pgqueue.limits;
 DROP TYPE pgqueue.decision CASCADE;
 DROP TYPE pgqueue.candidate CASCADE;
