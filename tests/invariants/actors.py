@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 QUEUES = ("default", "high", "bulk")
 FAIR = "bulk"
-LIMITS = ["2 a", "3 b", "9 c=d"]
+LIMITS = ["2 a", "3 b", "9 c=d", "500/1000000/5/2 rate:e"]
 PATIENCE = 5.0  # only ever reached when something is broken; the end of the work ends all waiting
 
 

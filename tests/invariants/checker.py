@@ -18,7 +18,8 @@ WHERE j.position < k.v AND j.claimed_by IS NULL
   AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id)
 """
 _PERMITTED = """
-SELECT l, count(*) FROM pgqueue.jobs j, unnest(j.limits) AS l WHERE j.position IS NOT NULL GROUP BY l
+SELECT l, count(*) FROM pgqueue.jobs j, unnest(j.limits) AS l
+WHERE j.position IS NOT NULL AND l NOT LIKE '% rate:%' GROUP BY l
 """
 _OUTBOX_MARKS = """
 SELECT coalesce(pg_sequence_last_value('pgqueue.outbox_mark_single'), 0),
