@@ -7,10 +7,11 @@ import datetime as dt
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import InvalidJob
 
+Due = tuple[dt.datetime | None, dt.timedelta | None]
 _EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
 
 
-def due(run_at: dt.datetime | None, delay: Duration | None) -> tuple[dt.datetime | None, dt.timedelta | None]:
+def due(run_at: dt.datetime | None, delay: Duration | None) -> Due:
     """Check a time or a delay. Raises InvalidJob: both, a time without zone, or one that no job may have."""
     if run_at is None:
         return None, None if delay is None else _delay(delay)

@@ -6,7 +6,7 @@ import difflib
 import inspect
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,7 +25,10 @@ _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
 _MOST_COST = 1000
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "limit", "cost")
+Priority = Literal["high", "normal", "low"]
+LANES: dict[str, int] = {"normal": 0, "high": 1, "low": 2}
+"""Where the jobs of a priority stand; the claim serves 1 before 0 before 2."""
+_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "limit", "cost", "priority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Policy:
     """How many may run at once, or start in a time, by key; a job has to fit all of them."""
     cost: int | None = None
     """How many ordinary jobs one of this kind weighs in a fair queue. None: one."""
+    priority: Priority = "normal"
+    """Which jobs of the same queue go before which; lower ones keep an eighth."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -102,6 +107,13 @@ def _check_policy(name: str, retry: object, version: int) -> None:
         raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
     if version < 1:
         raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
+
+
+def checked_priority(priority: Priority | None, what: str) -> Priority | None:
+    """Refuse a word that is no priority."""
+    if priority is not None and priority not in LANES:
+        raise InvalidJob(f"{what} is {priority!r}; give one of {', '.join(map(repr, sorted(LANES)))}")
+    return priority
 
 
 def checked_job(job: object) -> Job:
@@ -163,6 +175,7 @@ class Job(BaseModel):
         max_age: Duration | None = None,
         limit: Limit | Rate | Sequence[Limit | Rate] | None = None,
         cost: int | None = None,
+        priority: Priority | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -187,6 +200,7 @@ class Job(BaseModel):
             "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
             "limit": None if limit is None else checked_limits(limit, name),
             "cost": None if cost is None else _checked_cost(cost, name),
+            "priority": checked_priority(priority, f"{name} priority"),
         }
         _check_policy(name, retry, version)
         cls.policy = replace(
@@ -197,8 +211,7 @@ class Job(BaseModel):
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
             safe=cls.policy.safe | frozenset(safe),
         )
-        if not abstract:
-            check_keys(cls.policy.limit, cls.model_fields, name)
+        check_keys(() if abstract else cls.policy.limit, cls.model_fields, name)
         if not abstract and not callable(getattr(cls, "run", None)):
             raise TypeError(
                 f"{cls.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class"

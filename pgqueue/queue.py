@@ -14,7 +14,7 @@ from pgqueue.context import Context, checked_note, chosen_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
 from pgqueue.due import due
 from pgqueue.errors import InvalidJob, MissingContext, UnknownQueue
-from pgqueue.job import checked_id, checked_ids, checked_job
+from pgqueue.job import LANES, checked_id, checked_ids, checked_job, checked_priority
 from pgqueue.limit import elements
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
+    from pgqueue.due import Due
     from pgqueue.duration import Duration
-    from pgqueue.job import Job
+    from pgqueue.job import Job, Priority
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
@@ -55,9 +56,7 @@ class _Face:
         self._control = Control(self.settings.schema_name)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
-    def _row(
-        self, job: Job, context: Context, when: tuple[dt.datetime | None, dt.timedelta | None], trace: UUID
-    ) -> Enqueued:
+    def _row(self, job: Job, context: Context, when: Due, trace: UUID, *, priority: Priority | None) -> Enqueued:
         policy = checked_job(job).policy
         if policy.queue not in self.settings.queues:
             known = ", ".join(sorted(self.settings.queues))
@@ -72,7 +71,7 @@ class _Face:
             max_age=policy.max_age,
             payload_version=policy.version,
             max_attempts=policy.retry.max_attempts,
-            priority=0,
+            priority=LANES[checked_priority(priority, "priority") or policy.priority],
             correlation_id=context.correlation_id,
             trace_id=trace,
             queue=policy.queue,
@@ -100,7 +99,7 @@ class _Face:
         )
 
     def _bulk(
-        self, jobs: Iterable[Job], given: Context | None, when: tuple[dt.datetime | None, dt.timedelta | None]
+        self, jobs: Iterable[Job], given: Context | None, when: Due, priority: Priority | None
     ) -> tuple[list[Enqueued], UUID, UUID]:
         """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
         context = self._context(given)
@@ -108,7 +107,7 @@ class _Face:
         rows = []
         for number, job in enumerate(jobs):
             try:
-                rows.append(self._row(job, context, when, _numbered(prefix, number)))
+                rows.append(self._row(job, context, when, _numbered(prefix, number), priority=priority))
             except InvalidJob as error:
                 raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
         return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
@@ -125,6 +124,7 @@ class Queue(_Face):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn`` and return its id: it exists if and only if that commits.
 
@@ -133,7 +133,7 @@ class Queue(_Face):
             TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
 
         """
-        row = self._row(job, self._context(context), due(run_at, delay), _trace())
+        row = self._row(job, self._context(context), due(run_at, delay), _trace(), priority=priority)
         job_id = run(conn, self._lifecycle.enqueue(row))
         self._wake(conn)
         return job_id
@@ -146,9 +146,10 @@ class Queue(_Face):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, due(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, due(run_at, delay), priority)
         if not rows:
             return []
         driver = driver_connection(conn)
@@ -207,9 +208,10 @@ class AsyncQueue(_Face):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
-        row = self._row(job, self._context(context), due(run_at, delay), _trace())
+        row = self._row(job, self._context(context), due(run_at, delay), _trace(), priority=priority)
         job_id = await run_async(conn, self._lifecycle.enqueue(row))
         await self._wake(conn)
         return job_id
@@ -222,9 +224,10 @@ class AsyncQueue(_Face):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, due(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, due(run_at, delay), priority)
         if not rows:
             return []
         driver = await async_driver_connection(conn)

@@ -85,3 +85,10 @@ def test_a_rate_says_what_it_allows_and_what_a_job_weighs() -> None:
 def test_a_rate_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         Rate(**{"count": 1, "per": "1s", **given})
+
+
+def test_a_priority_is_a_word() -> None:
+    assert define(priority="high").policy.priority == "high"
+    assert define().policy.priority == "normal"
+    with pytest.raises(InvalidJob, match="priority is 'urgent'; give one of 'high', 'low', 'normal'"):
+        define(priority="urgent")
