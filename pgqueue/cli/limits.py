@@ -1,19 +1,21 @@
 """`pgqueue limits` and `pgqueue weights`: how much may run at once, and whose share is how large."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pgqueue.cli.output import Column, print_json, record, say, table, when
 from pgqueue.cli.state import opened, options, os_user
 from pgqueue.errors import ConfigurationError
-from pgqueue.limit import MOST_RUNNING, Rate
+
+if TYPE_CHECKING:
+    from pgqueue.limit import Rate
 
 limits = typer.Typer(help="See which keys are full (a bare `pgqueue limits` lists), change limits at run time.")
 weights = typer.Typer(help="See and set the shares of organizations in fair queues (a bare `pgqueue weights` lists).")
 
-_MOST_WEIGHT = 1000
+_MOST_WEIGHT, _MOST_RUNNING = 1000, 1_000_000
 _LONGEST_NAME, _LONGEST_ORGANIZATION = 300, 64
 _RECALLED = re.compile(r"^(queue|kind):")
 
@@ -68,9 +70,9 @@ def set_limit(
     """Let so many run at once, or start in a time, over what the job classes say; what already runs may end."""
     _check_name(name)
     rate = _rate(name, count, per, burst) if name.startswith("rate:") else None
-    if rate is None and (running is None or not 1 <= running <= MOST_RUNNING):
+    if rate is None and (running is None or not 1 <= running <= _MOST_RUNNING):
         raise ConfigurationError(
-            f"--running is {running}; give 1 to {MOST_RUNNING:,} (to let nothing run: pgqueue queues pause)"
+            f"--running is {running}; give 1 to {_MOST_RUNNING:,} (to let nothing run: pgqueue queues pause)"
         )
     if rate and running is not None:
         raise ConfigurationError("a rate has no --running; give --count and --per")
@@ -125,9 +127,11 @@ def unset_weight(ctx: typer.Context, organization: Organization) -> None:
     _tell(ctx, {"organization_id": organization, "weight": 1}, f"{organization} has the weight 1")
 
 
-def _rate(name: str, count: int | None, per: str | None, burst: int | None) -> Rate:
+def _rate(name: str, count: int | None, per: str | None, burst: int | None) -> "Rate":
     if count is None or per is None:
         raise ConfigurationError(f"{name} is a rate; give --count and --per, such as --count 60 --per 1m")
+    from pgqueue.limit import Rate
+
     return Rate(count=count, per=per, burst=burst)
 
 

@@ -157,18 +157,27 @@ CREATE OR REPLACE FUNCTION pgqueue.give(ids bigint[], keys text[], weights integ
 RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
+  rated constant boolean := EXISTS (SELECT FROM unnest(keys) AS k WHERE starts_with(k, 'rate:'));
   decided pgqueue.decision[];
 BEGIN
+  IF NOT rated AND cardinality(ids) = (SELECT count(DISTINCT i) FROM unnest(ids) AS i) THEN  -- one key each, as most have
+    WITH given AS (
+      INSERT INTO pgqueue.permits (key, number, job_id)
+      SELECT p.key, nextval('pgqueue.permit_numbers'), p.id FROM unnest(ids, keys) AS p (id, key) RETURNING number, job_id
+    )
+    SELECT array_agg(ROW(g.job_id, NULL, g.number, NULL, NULL)::pgqueue.decision) INTO decided FROM given g;
+    RETURN decided;
+  END IF;
   WITH numbered AS MATERIALIZED (
     SELECT d.id, nextval('pgqueue.permit_numbers') AS number FROM (
       SELECT DISTINCT u.id FROM unnest(ids, keys) AS u (id, key) WHERE NOT starts_with(u.key, 'rate:') ORDER BY u.id) AS d
   ), given AS (
     INSERT INTO pgqueue.permits (key, number, job_id)
-    SELECT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
-    WHERE NOT starts_with(p.key, 'rate:') ON CONFLICT DO NOTHING
+    SELECT DISTINCT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
+    WHERE NOT starts_with(p.key, 'rate:')
   )
   SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') INTO decided FROM numbered n;
-  IF EXISTS (SELECT FROM unnest(keys) AS k WHERE starts_with(k, 'rate:')) THEN PERFORM pgqueue.charge(keys, weights); END IF;
+  IF rated THEN PERFORM pgqueue.charge(keys, weights); END IF;
   RETURN decided;
 END
 $$

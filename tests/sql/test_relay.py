@@ -167,10 +167,10 @@ def test_a_job_that_is_too_old_when_it_is_relayed_still_carries_its_age(conn: Co
 
 def test_each_queue_and_lane_has_its_own_positions(conn: Connection, relay: Relay) -> None:
     jobs = [enqueue(conn) for _ in range(4)]
-    conn.execute("UPDATE pgqueue.outbox SET priority = 1 WHERE id = ANY (%s)", [jobs[:2]])
+    conn.execute("UPDATE pgqueue.outbox SET priority = 2 WHERE id = ANY (%s)", [jobs[:2]])
     relay.tick()
-    assert Marks.of(conn, lane=0).head == Marks.of(conn, lane=1).head == 2
-    assert [job.id for job in claim(conn)] == jobs[2:] + jobs[:2]  # lane 0 goes before lane 1
+    assert Marks.of(conn, lane=0).head == Marks.of(conn, lane=2).head == 2
+    assert [job.id for job in claim(conn)] == jobs[2:] + jobs[:2]  # lane 0 (normal) goes before lane 2 (low)
 
 
 def test_one_notification_per_queue_and_batch(conn: Connection, database_url: str) -> None:
