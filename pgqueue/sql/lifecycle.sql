@@ -436,15 +436,16 @@ BEGIN
   last_id := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
   last_freed := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.freed_ids s);
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
-  IF turn IS NULL THEN RETURN jsonb_build_object('state', NULL, 'idle', true); END IF;
+  -- A sweep that stands in our place for a moment has not taken the role: who gave it up now would wait for its term.
+  IF turn IS NULL THEN RETURN jsonb_build_object('idle', true, 'state',
+    CASE WHEN pg_sequence_last_value('pgqueue.turn_relay') = (state ->> 'turn')::bigint THEN state END); END IF;
   own_xid := pg_current_xact_id();
   lagging := pgqueue.refresh_marks();
   IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch); END IF;
   relayed := pgqueue.relay_round(seen, top, gaps, marks,
     CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END, batch, freed #> '{state,lows}');
-  promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken')
-                    UNION SELECT pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.unpin()
-                    UNION SELECT pgqueue.admit_paced(batch, freed #> '{state,lows}'));
+  promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken') UNION SELECT pgqueue.unpin() UNION SELECT
+    pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.admit_paced(batch, freed #> '{state,lows}'));
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
   woken := ARRAY(SELECT jsonb_array_elements_text(relayed -> 'woken') UNION SELECT unnest(promoted));
   PERFORM pg_notify(wake, q) FROM unnest(woken) q WHERE wake IS NOT NULL AND pg_notification_queue_usage() < 0.5;

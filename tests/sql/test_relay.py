@@ -181,3 +181,15 @@ def test_one_notification_per_queue_and_batch(conn: Connection, database_url: st
         conn.execute("SELECT pgqueue.relay(NULL, 1000, '3s', 'bell')")
         heard = [note.payload for note in ear.notifies(timeout=5, stop_after=2)]
     assert sorted(heard) == ["default", "high"]
+
+
+def test_a_sweep_in_its_place_does_not_cost_the_relay_its_role(conn: Connection, other: Connection) -> None:
+    relay = Relay(conn, "1 hour")
+    relay.tick()
+    enqueue(conn)
+    assert scalar(other, "SELECT pgqueue.hold_turn('relay')")
+    assert relay.tick()["idle"]
+    assert claim(conn) == []
+    other.rollback()
+    relay.tick()
+    assert len(claim(conn)) == 1
