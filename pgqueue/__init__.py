@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.context import Context, bind, current_context
     from pgqueue.job import Death, Job, JobFailed
+    from pgqueue.limit import Limit, Rate
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
     from pgqueue.schedule import AsyncSchedules, Schedule, Schedules
     from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.take import take, take_async
     from pgqueue.unique import Debounce, Throttle, Unique
     from pgqueue.worker.context import JobContext
 
@@ -34,9 +36,11 @@ __all__ = [
     "Job",
     "JobContext",
     "JobFailed",
+    "Limit",
     "Outcome",
     "Queue",
     "QueueSettings",
+    "Rate",
     "Retry",
     "RetryIn",
     "Schedule",
@@ -48,6 +52,8 @@ __all__ = [
     "__version__",
     "bind",
     "current_context",
+    "take",
+    "take_async",
 ]
 
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
@@ -55,11 +61,13 @@ _HOMES = {
     "app": ("App",),
     "context": ("Context", "bind", "current_context"),
     "job": ("Death", "Job", "JobFailed"),
+    "limit": ("Limit", "Rate"),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),
     "schedule": ("AsyncSchedules", "Schedule", "Schedules"),
     "settings": ("QueueSettings", "Settings"),
+    "take": ("take", "take_async"),
     "unique": ("Debounce", "Throttle", "Unique"),
     "worker.context": ("JobContext",),
 }

@@ -6,13 +6,14 @@ import difflib
 import inspect
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from pgqueue.duration import Duration, duration
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.isolation import check_limits, isolation
+from pgqueue.limit import Limit, Rate, check_keys, checked_limits
 from pgqueue.retry import Retry
 from pgqueue.unique import Unique
 
@@ -25,7 +26,10 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "unique", "executor", "memory", "cpu")
+_MOST_COST = 1000
+Priority = Literal["high", "normal", "low"]
+LANES: dict[str, int] = {"normal": 0, "high": 1, "low": 2}
+"""Where the jobs of a priority stand; the claim serves 1 before 0 before 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,12 @@ class Policy:
     """How much processor time a run may use in its child process."""
     unique: Unique | None = None
     """None: any number of equal jobs."""
+    limit: tuple[Limit | Rate, ...] = ()
+    """How many may run at once, or start in a time, by key; a job has to fit all of them."""
+    cost: int | None = None
+    """How many ordinary jobs one of this kind weighs in a fair queue. None: one."""
+    priority: Priority = "normal"
+    """Which jobs of the same queue go before which; lower ones keep an eighth."""
     version: int = 1
     use_case: str = ""
     dispatched_by: tuple[str, ...] = ()
@@ -100,10 +110,12 @@ def _check_methods(job: type[BaseModel]) -> None:
             )
 
 
-def _check_values(name: str, retry: object, unique: object) -> None:
+def _check_values(name: str, retry: object, unique: object, version: int) -> None:
     """Refuse policies that are not what their keyword takes."""
     if retry is not None and not isinstance(retry, Retry):
         raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
+    if version < 1:
+        raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
     if unique is not None and not isinstance(unique, Unique):
         raise TypeError(f"{name} unique is {unique!r}; give Unique('field', while_='live')")
 
@@ -112,8 +124,43 @@ def _check_concrete(job: type[Job]) -> None:
     """Refuse what cannot run, or names fields that it does not have."""
     if job.policy.unique is not None:
         job.policy.unique.check(job.__name__, job.model_fields)
+    check_keys(job.policy.limit, job.model_fields, f"{job.__name__}'s")
     if not callable(getattr(job, "run", None)):
         raise TypeError(f"{job.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class")
+
+
+def checked_priority(priority: Priority | None, what: str) -> Priority | None:
+    """Refuse a word that is no priority."""
+    if priority is not None and priority not in LANES:
+        raise InvalidJob(f"{what} is {priority!r}; give one of {', '.join(map(repr, sorted(LANES)))}")
+    return priority
+
+
+def _positive(value: Duration, what: str) -> timedelta:
+    length = duration(value, what=what)
+    if length <= timedelta(0):
+        raise ConfigurationError(f"{what} is {value!r}; it must be longer than nothing")
+    return length
+
+
+def _times(name: str, *, timeout: Duration | None, retain: Duration | None, max_age: Duration | None) -> dict[str, Any]:
+    """Read the keywords that are lengths of time."""
+    return {
+        "timeout": None if timeout is None else _positive(timeout, f"{name} timeout"),
+        "retain": None if retain is None else duration(retain, what=f"{name} retain"),
+        "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
+    }
+
+
+def _turns(name: str, limit: object, cost: int | None, priority: Priority | None) -> dict[str, Any]:
+    """Read the keywords that say when a job has its turn."""
+    if cost is not None and (type(cost) is not int or not 1 <= cost <= _MOST_COST):
+        raise TypeError(f"{name} cost is {cost!r}; give 1 to {_MOST_COST}: how many ordinary jobs one weighs")
+    return {
+        "limit": None if limit is None else checked_limits(limit, name),
+        "cost": cost,
+        "priority": checked_priority(priority, f"{name} priority"),
+    }
 
 
 def checked_job(job: object) -> Job:
@@ -177,6 +224,9 @@ class Job(BaseModel):
         memory: str | None = None,
         cpu: Duration | None = None,
         unique: Unique | None = None,
+        limit: Limit | Rate | Sequence[Limit | Rate] | None = None,
+        cost: int | None = None,
+        priority: Priority | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -193,20 +243,13 @@ class Job(BaseModel):
         cls.kind = kind or cls.__name__
         cls.abstract = abstract
         name = f"{cls.__name__}'s"
-        given: dict[str, Any] = {
-            "queue": queue,
-            "timeout": None if timeout is None else _positive(timeout, f"{name} timeout"),
-            "retry": retry,
-            "retain": None if retain is None else duration(retain, what=f"{name} retain"),
-            "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
-            "unique": unique,
-        } | isolation(name, executor, memory, cpu)
-        _check_values(name, retry, unique)
-        if version < 1:
-            raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
+        given: dict[str, Any] = {"queue": queue, "retry": retry, "unique": unique}
+        given |= _times(name, timeout=timeout, retain=retain, max_age=max_age)
+        given |= _turns(name, limit, cost, priority) | isolation(name, executor, memory, cpu)
+        _check_values(name, retry, unique, version)
         cls.policy = replace(
             cls.policy,
-            **{field: given[field] for field in _POLICY_FIELDS if given[field] is not None},
+            **{field: value for field, value in given.items() if value is not None},
             version=version,
             use_case=use_case,
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),
@@ -237,15 +280,8 @@ class JobFailed(Job, abstract=True):
     attempts: int
 
 
-def _positive(value: Duration, what: str) -> timedelta:
-    length = duration(value, what=what)
-    if length <= timedelta(0):
-        raise ConfigurationError(f"{what} is {value!r}; it must be longer than nothing")
-    return length
-
-
 def _misspelt(name: str, unknown: list[str]) -> str:
-    known = [*_POLICY_FIELDS, "version", "kind", "use_case", "dispatched_by", "safe", "abstract"]
+    known = [*Policy.__dataclass_fields__, "kind", "abstract"]
     parts = []
     for word in unknown:
         close = difflib.get_close_matches(word, known, 1)

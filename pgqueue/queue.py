@@ -14,7 +14,8 @@ from pgqueue.context import Context, checked_note, required_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
 from pgqueue.effects import AsyncEffects, SyncEffects
 from pgqueue.errors import InvalidJob, UnknownQueue
-from pgqueue.job import checked_id, checked_ids, checked_job
+from pgqueue.job import LANES, checked_id, checked_ids, checked_job, checked_priority
+from pgqueue.limit import elements
 from pgqueue.payload import encode
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
     from pgqueue.duration import Duration
-    from pgqueue.job import Job
+    from pgqueue.job import Job, Priority
     from pgqueue.when import When
 
 _BULK = 1  # the lane of enqueue_many
@@ -57,7 +58,7 @@ class _Face:
         self._control = Control(self.settings.schema_name)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
-    def _row(self, job: Job, context: Context, due: When, trace: UUID) -> Enqueued:
+    def _row(self, job: Job, context: Context, due: When, trace: UUID, *, priority: Priority | None = None) -> Enqueued:
         policy = checked_job(job).policy
         if policy.queue not in self.settings.queues:
             known = ", ".join(sorted(self.settings.queues))
@@ -74,13 +75,15 @@ class _Face:
             max_age=policy.max_age,
             payload_version=policy.version,
             max_attempts=policy.retry.max_attempts,
-            priority=0,
+            priority=LANES[checked_priority(priority, "priority") or policy.priority],
             correlation_id=context.correlation_id,
             trace_id=trace,
             queue=policy.queue,
             kind=job.kind,
             organization_id=context.organization_id,
             user_id=context.user_id,
+            limits=elements(policy.limit, job.kind, context, fields),
+            cost=policy.cost,
             args=args,
             **uniqueness._asdict(),
         )
@@ -92,14 +95,16 @@ class _Face:
     def _context(self, given: Context | None) -> Context:
         return required_context(given, self.settings.default_organization_id, self.settings.default_user_id)
 
-    def _bulk(self, jobs: Iterable[Job], given: Context | None, due: When) -> tuple[list[Enqueued], UUID, UUID]:
+    def _bulk(
+        self, jobs: Iterable[Job], given: Context | None, due: When, priority: Priority | None
+    ) -> tuple[list[Enqueued], UUID, UUID]:
         """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
         context = self._context(given)
         prefix = secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS)
         rows = []
         for number, job in enumerate(jobs):
             try:
-                rows.append(self._row(job, context, due, _numbered(prefix, number)))
+                rows.append(self._row(job, context, due, _numbered(prefix, number), priority=priority))
             except InvalidJob as error:
                 raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
         return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
@@ -116,6 +121,7 @@ class Queue(_Face, SyncEffects):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn`` and return its id: it exists if and only if that commits.
 
@@ -124,7 +130,7 @@ class Queue(_Face, SyncEffects):
             TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
 
         """
-        row = self._row(job, self._context(context), when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), when(run_at, delay), _trace(), priority=priority)
         job_id = run(conn, self._lifecycle.enqueue(row))
         self._wake(conn)
         return job_id
@@ -137,9 +143,10 @@ class Queue(_Face, SyncEffects):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, when(run_at, delay), priority)
         if not rows:
             return []
         driver = driver_connection(conn)
@@ -201,9 +208,10 @@ class AsyncQueue(_Face, AsyncEffects):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
-        row = self._row(job, self._context(context), when(run_at, delay), _trace())
+        row = self._row(job, self._context(context), when(run_at, delay), _trace(), priority=priority)
         job_id = await run_async(conn, self._lifecycle.enqueue(row))
         await self._wake(conn)
         return job_id
@@ -216,9 +224,10 @@ class AsyncQueue(_Face, AsyncEffects):
         context: Context | None = None,
         run_at: dt.datetime | None = None,
         delay: Duration | None = None,
+        priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, when(run_at, delay))
+        rows, first, last = self._bulk(jobs, context, when(run_at, delay), priority)
         if not rows:
             return []
         driver = await async_driver_connection(conn)

@@ -49,6 +49,8 @@ class QueueSettings(BaseModel):
     priority: Literal["high", "normal", "low"] = "normal"
     workers: int | None = Field(default=None, ge=1, le=1000)
     """Jobs of this queue that run at once on one host. None: as many as there are slots."""
+    order: Literal["fifo", "fair"] = "fifo"
+    """"fair": organizations share the queue, however many jobs one of them has in front."""
     timeout: Seconds = timedelta(seconds=90)
     """How long a job of this queue may run, unless its class says otherwise."""
 

@@ -13,6 +13,7 @@ from pgqueue.doctor import stamp
 from pgqueue.errors import DatabaseUnavailable, PgqueueError
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Lifecycle
+from pgqueue.queries.limits import Limits
 from pgqueue.queries.supervision import CONTROL_PAYLOAD, Supervision
 from pgqueue.wake import ready_channel
 
@@ -40,6 +41,7 @@ class Database:
         self.schema = schema
         self.control = Control(schema)
         self.supervision = Supervision(schema)
+        self.limits = Limits(schema)
 
     def ask(self, query: Query[T]) -> T:
         """Send one query in a transaction of its own."""

@@ -17,6 +17,7 @@ group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), 
 By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Name = Annotated[str, typer.Argument(metavar="QUEUE")]
 
+_ORDERS = ("fair", "fifo", "unset")
 _COLUMNS = (
     Column("queue"),
     Column("state"),
@@ -140,6 +141,27 @@ def scale(
         say(f"queue {queue} runs on each host as configured")
     else:
         say(f"queue {queue} runs {workers} jobs at once on each host; --reset takes that back")
+
+
+@group.command("order")
+def order(
+    ctx: typer.Context,
+    queue: Name,
+    order: Annotated[str, typer.Argument(metavar="fair|fifo|unset", help="unset: the workers' settings decide.")],
+    *,
+    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+) -> None:
+    """Share a queue fairly among organizations, or serve it in the order of arrival, on all hosts."""
+    if order not in _ORDERS:
+        raise ConfigurationError(f"the order is {order!r}; give one of {', '.join(_ORDERS)}")
+    with opened(ctx) as database:
+        chosen = None if order == "unset" else order
+        if not database.ask(database.limits.set_order(queue, chosen, by=by or os_user())):
+            raise _unknown(database, queue)
+    if options(ctx).json:
+        print_json({"queue": queue, "order": chosen})
+    else:
+        say(f"queue {queue}: " + (f"jobs that arrive from now on get a {order} place" if chosen else "settings decide"))
 
 
 def _tell(ctx: typer.Context, queue: str, state: str, line: str) -> None:

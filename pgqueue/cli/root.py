@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pgqueue.cli import config as config_group
-from pgqueue.cli import dead, jobs, operate, queues, run, schedules, sources, workers
+from pgqueue.cli import dead, jobs, limits, operate, queues, run, schedules, sources, workers
 from pgqueue.cli.state import URL_VARIABLE, Options
 from pgqueue.configuration import CONFIG_VARIABLE
 
@@ -75,6 +75,8 @@ app.add_typer(schedules.group, name="schedules")
 app.add_typer(sources.group, name="sources")
 app.add_typer(workers.group, name="workers")
 app.add_typer(config_group.group, name="config")
+app.add_typer(limits.limits, name="limits")
+app.add_typer(limits.weights, name="weights")
 app.command()(operate.kinds)
 app.command()(operate.doctor)
 app.command()(operate.bench)

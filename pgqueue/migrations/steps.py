@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 # Long enough for a busy table, short enough that nobody queues behind a migration that waits.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '3s'"
+_DROP_FUNCTIONS = """
+DO $drop$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+              WHERE n.nspname = '__SCHEMA__' AND p.proname NOT IN ('clock', 'outbox_takes_xid') LOOP
+    EXECUTE format('DROP FUNCTION %s', item.name);
+  END LOOP;
+END
+$drop$
+"""
 
 
 def schema_name() -> str:
@@ -38,11 +50,17 @@ def run_file(path: Path) -> None:
     execute(path.read_text("utf-8"))
 
 
-def install_functions() -> None:
-    """Install every stored function as the chapters spell it now; nobody but the owner may call them unless told so."""
+def install_functions(*names: str) -> None:
+    """Install stored functions (none named: all, and only these) as the chapters spell them now.
+
+    Nobody but the owner may call them unless told so.
+    """
+    functions = load(schema_name()).functions
+    if not names:
+        execute(_DROP_FUNCTIONS.replace("__SCHEMA__", schema_name()))  # OR REPLACE would keep other parameters beside
     execute("SET LOCAL check_function_bodies = off")  # functions may call each other in any order
-    for function in load(schema_name()).functions.values():
-        execute(function)
+    for name in names or functions:
+        execute(functions[name])
     execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA __SCHEMA__ FROM PUBLIC".replace("__SCHEMA__", quoted_name()))
 
 

@@ -32,6 +32,8 @@ class Enqueued(NamedTuple):
     kind: str
     organization_id: str
     user_id: str
+    limits: list[str] | None
+    cost: int | None
     args: str
     unique_hash: bytes | None = None
     unique_while: str | None = None

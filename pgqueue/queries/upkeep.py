@@ -8,7 +8,7 @@ from pgqueue.db import Query
 from pgqueue.sql import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from uuid import UUID
 
@@ -62,6 +62,10 @@ class Upkeep:
     def add_queues(self, queues: Sequence[str]) -> Query[list[Any]]:
         """Make queues known that were not."""
         return self._ids("add_queues", queues=list(queues))
+
+    def set_orders(self, orders: Mapping[str, str]) -> Query[list[Any]]:
+        """Take over what the settings say about the order of queues; returns those that changed."""
+        return self._ids("set_orders", queues=list(orders), orders=list(orders.values()))
 
     def unpark(self, holds: Sequence[str]) -> Query[list[Any]]:
         """Free jobs that were parked because nobody knew their kind."""
@@ -126,6 +130,22 @@ class Upkeep:
     def sweep_waiting(self) -> Query[list[Any]]:
         """Promote without the mark."""
         return self._ids("sweep_waiting")
+
+    def sweep_permits(self) -> Query[list[Any]]:
+        """Let go permits whose job has none any more."""
+        return self._ids("sweep_permits")
+
+    def sweep_held(self) -> Query[list[Any]]:
+        """Look again at jobs that wait for a key of which nobody has a permit."""
+        return self._ids("sweep_held")
+
+    def prune_shares(self) -> Query[list[Any]]:
+        """Forget organizations that owe a fair queue nothing."""
+        return self._ids("prune_shares")
+
+    def prune_rates(self) -> Query[list[Any]]:
+        """Forget rates of which everything is paid."""
+        return self._ids("prune_rates")
 
     def make_days(self, days: int) -> Query[list[Any]]:
         """Make the partitions of the days to come."""

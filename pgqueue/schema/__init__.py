@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life, schedules, sources, supervision
+from pgqueue.schema import around, business, life, limits, schedules, sources, supervision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -40,6 +40,9 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     business.unique(tables)
     business.effects(tables, clock)
     supervision.overrides(tables, clock)
+    limits.limits(tables, clock)
+    limits.rates(tables)
+    limits.fairness(tables, clock)
     return tables
 
 

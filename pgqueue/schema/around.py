@@ -34,6 +34,7 @@ def queues(tables: sa.MetaData, clock: sa.TextClause) -> None:
         plain("name", primary_key=True),
         sa.Column("number", sa.Integer, sa.Identity(always=True), nullable=False),
         text("order", nullable=False, server_default="fifo"),
+        text("order_set_by"),
         integer("workers"),
         time("paused_at"),
         text("paused_by"),

@@ -98,6 +98,7 @@ def jobs(tables: sa.MetaData) -> None:
         smallint("lane", nullable=False, server_default=zero),
         boolean("front", nullable=False, server_default=sa.false()),
         boolean("cancel_requested", nullable=False, server_default=sa.false()),
+        bigint("permit"),
         *identity(),
         plain("hold"),
         text("doomed"),

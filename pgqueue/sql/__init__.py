@@ -19,7 +19,20 @@ from pgqueue.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAPTERS = ("lifecycle", "unique", "carry", "effects", "upkeep", "control", "schedules", "supervision", "views")
+CHAPTERS = (
+    "lifecycle",
+    "unique",
+    "limits",
+    "rates",
+    "fairness",
+    "carry",
+    "effects",
+    "upkeep",
+    "control",
+    "schedules",
+    "supervision",
+    "views",
+)
 _HEAD = re.compile(r"^-- (name|function|view): (\w+)$", re.MULTILINE)
 _SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,40}$")
 

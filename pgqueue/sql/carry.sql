@@ -108,7 +108,7 @@ BEGIN
   INSERT INTO pgqueue.outbox SELECT r.* FROM (
     SELECT o || jsonb_build_object('lane', 2, 'args', (o ->> 'args')::jsonb) AS row FROM jsonb_array_elements(offered) o WHERE (o ->> 'id')::bigint = ANY (fresh)) f,
     jsonb_populate_record(NULL::pgqueue.outbox, f.row) r;
-  SELECT * INTO passed FROM pgqueue.relay_pass('{}', '{}', fresh);
+  SELECT * INTO passed FROM pgqueue.relay_pass('{}', '{}', fresh, '{}');
   WITH back AS (DELETE FROM pgqueue.outbox o WHERE o.lane = 2 RETURNING o.id)
   SELECT coalesce(array_agg(b.id), '{}') INTO remaining FROM back b;  -- it stands in the source, and is offered again
   DELETE FROM pgqueue.carried c WHERE c.source = of_source AND c.id = ANY (remaining);

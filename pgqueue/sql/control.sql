@@ -31,6 +31,9 @@ BEGIN
             SELECT e.id, e.queue, e.kind, e.payload_version, e.organization_id, e.user_id, e.correlation_id, e.trace_id,
                    0, e.max_attempts, 0, 0, e.enqueued_at, coalesce(e.run_at, e.enqueued_at + e.delay), e.args, '[]'
             FROM enqueued e) AS c, (SELECT pgqueue.clock() AS now) AS n
+    ), freed AS (
+      INSERT INTO pgqueue.freed (permit, limits)
+      SELECT w.permit, w.limits FROM waiting w WHERE w.permit IS NOT NULL AND w.position IS NOT NULL
     )
     SELECT 'cancelled' INTO result FROM waiting UNION ALL SELECT 'cancelled' FROM enqueued UNION ALL SELECT 'asked' FROM asked;
     EXIT WHEN result IS NOT NULL;

@@ -8,12 +8,12 @@
 -- One row, no index but the key: nothing here waits for another enqueuer. The id is the job's id for life.
 INSERT INTO pgqueue.outbox
   (run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args,
+   queue, kind, organization_id, user_id, limits, cost, args,
    unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 VALUES
   (%(run_at)s, %(delay)s, %(max_age)s, %(payload_version)s, %(max_attempts)s, %(priority)s,
-   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(args)s::text::jsonb,
-   %(unique_hash)s, %(unique_while)s, %(unique_period)s, %(unique_max_wait)s, %(on_conflict)s)
+   %(correlation_id)s, %(trace_id)s, %(queue)s, %(kind)s, %(organization_id)s, %(user_id)s, %(limits)s, %(cost)s,
+   %(args)s::text::jsonb, %(unique_hash)s, %(unique_while)s, %(unique_period)s, %(unique_max_wait)s, %(on_conflict)s)
 RETURNING id
 
 -- name: enqueue_many
@@ -21,7 +21,7 @@ RETURNING id
 -- outbox's mark rests on "transaction id first, job id second" (see the trigger on the table).
 COPY pgqueue.outbox
   (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, args,
+   queue, kind, organization_id, user_id, limits, cost, args,
    unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
 FROM STDIN
 
@@ -106,22 +106,28 @@ $$
 
 -- function: relay_move
 -- Outbox rows become jobs, in one statement. A job that is due gets the next position of its queue and lane;
--- one for later gets none (promote will give it one).
-CREATE OR REPLACE FUNCTION pgqueue.relay_move(from_lane smallint, ids bigint[])
+-- one for later gets none (promote will give it one). decided: a job of the batch has limits, or a fair queue.
+CREATE OR REPLACE FUNCTION pgqueue.relay_move(from_lane smallint, ids bigint[], decided boolean, lows jsonb)
 RETURNS TABLE (moved bigint, woken text) LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
   moment constant timestamptz := pgqueue.clock();
+  decisions constant pgqueue.decision[] := CASE WHEN decided THEN pgqueue.decide(ARRAY(
+    SELECT ROW(o.id, o.queue, o.priority, o.kind, o.organization_id, o.cost, o.limits, false, NULL)::pgqueue.candidate
+    FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids)
+      AND coalesce(o.run_at, o.enqueued_at + o.delay, o.enqueued_at) <= moment ORDER BY o.id FOR UPDATE), lows) ELSE '{}' END;
 BEGIN
   RETURN QUERY
   WITH taken AS (
     DELETE FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids) RETURNING o.*
   ), due AS MATERIALIZED (
-    SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at FROM taken t
+    SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at,
+           c.hold, c.permit, c.position, coalesce(c.limits, t.limits) AS counted
+    FROM taken t LEFT JOIN unnest(decisions) AS c ON c.id = t.id
   ), placed AS MATERIALIZED (
-    SELECT d.*, coalesce(d.due_at <= moment, true) AS ready,
-           row_number() OVER (PARTITION BY d.queue, d.priority, coalesce(d.due_at <= moment, true) ORDER BY d.id) AS place
+    SELECT d.*, coalesce(d.due_at <= moment, true) AND d.hold IS NULL AS ready, row_number() OVER (
+      PARTITION BY d.queue, d.priority, coalesce(d.due_at <= moment, true) AND d.hold IS NULL ORDER BY d.id) AS place
     FROM due d
   ), heads AS MATERIALIZED (
     SELECT m.queue, m.lane, m.head, coalesce(pg_sequence_last_value(m.head), 0) AS last
@@ -130,18 +136,19 @@ BEGIN
   ), inserted AS (
     INSERT INTO pgqueue.jobs (id, enqueued_at, expires_at, run_at, position, max_attempts, payload_version, lane,
                               correlation_id, trace_id, queue, kind, organization_id, user_id,
-                              unique_hash, limits, cost, args)
+                              unique_hash, limits, cost, hold, permit, args)
     -- Whoever enqueues without a max_age (SQL, triggers) gets a week: snoozing has an end for every job.
-    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'), p.due_at,
-           CASE WHEN p.ready THEN h.last + p.place END, p.max_attempts, p.payload_version, p.priority,
+    SELECT p.id, p.enqueued_at, coalesce(p.due_at, p.enqueued_at) + coalesce(p.max_age, interval '7 days'),
+           CASE WHEN p.hold IS NULL THEN p.due_at END, CASE WHEN p.ready THEN coalesce(p.position, h.last + p.place) END,
+           p.max_attempts, p.payload_version, p.priority,
            p.correlation_id, p.trace_id, p.queue, p.kind, p.organization_id, p.user_id,
            -- a period is kept by unique_periods, whatever becomes of the job
-           CASE WHEN p.unique_while IS DISTINCT FROM 'period' THEN p.unique_hash END, p.limits, p.cost, p.args
+           CASE WHEN p.unique_while IS DISTINCT FROM 'period' THEN p.unique_hash END, p.counted, p.cost, p.hold, p.permit, p.args
     FROM placed p LEFT JOIN heads h ON h.queue = p.queue AND h.lane = p.priority
     RETURNING id, queue, lane, position
   ), advanced AS MATERIALIZED (
-    SELECT i.queue, setval(h.head, max(i.position)) FROM inserted i
-    JOIN heads h ON h.queue = i.queue AND h.lane = i.lane WHERE i.position IS NOT NULL GROUP BY i.queue, h.head
+    SELECT i.queue, setval(h.head, greatest(h.last, max(i.position))) FROM inserted i
+    JOIN heads h ON h.queue = i.queue AND h.lane = i.lane WHERE i.position IS NOT NULL GROUP BY i.queue, h.head, h.last
   )
   SELECT i.id, CASE WHEN i.position IS NOT NULL AND a.queue IS NOT NULL THEN i.queue END
   FROM inserted i LEFT JOIN (SELECT DISTINCT ad.queue FROM advanced ad) a ON a.queue = i.queue;
@@ -168,7 +175,7 @@ $$
 -- function: relay_split
 -- Moves a batch; if it fails, halves it until the culprit stands alone. Rows that somebody has locked
 -- (a cancel in an open transaction) are left for the next round.
-CREATE OR REPLACE FUNCTION pgqueue.relay_split(from_lane smallint, ids bigint[])
+CREATE OR REPLACE FUNCTION pgqueue.relay_split(from_lane smallint, ids bigint[], decided boolean, lows jsonb)
 RETURNS TABLE (moved bigint, woken text) LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
@@ -178,22 +185,22 @@ DECLARE
 BEGIN
   IF cardinality(ids) = 0 THEN RETURN; END IF;
   BEGIN
-    RETURN QUERY SELECT m.moved, m.woken FROM pgqueue.relay_move(relay_split.from_lane, relay_split.ids) m;
+    RETURN QUERY SELECT m.moved, m.woken FROM pgqueue.relay_move(relay_split.from_lane, relay_split.ids, decided, lows) m;
   EXCEPTION
     WHEN lock_not_available THEN
       SELECT coalesce(array_agg(o.id), '{}') INTO free FROM (
         SELECT x.id FROM pgqueue.outbox x WHERE x.lane = relay_split.from_lane AND x.id = ANY (relay_split.ids)
         FOR UPDATE SKIP LOCKED) o;
       IF cardinality(free) < cardinality(ids) THEN
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, free) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, free, decided, lows) s;
       END IF;
     WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
       IF cardinality(ids) = 1 THEN
         PERFORM pgqueue.relay_bury(relay_split.from_lane, ids[1], SQLERRM);
         RETURN QUERY SELECT ids[1], NULL::text;
       ELSE
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[:half]) s;
-        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[half + 1:]) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[:half], decided, lows) s;
+        RETURN QUERY SELECT s.moved, s.woken FROM pgqueue.relay_split(relay_split.from_lane, ids[half + 1:], decided, lows) s;
       END IF;
   END;
 END
@@ -287,7 +294,7 @@ $$
 -- function: promote
 -- run_at has come: the job gets a position, at the end, or at V when it was given back or rescued.
 -- The mark is set from what this snapshot shows before anything is changed, so a rollback cannot skip a row.
-CREATE OR REPLACE FUNCTION pgqueue.promote(batch integer, sweep boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION pgqueue.promote(batch integer, sweep boolean DEFAULT false, lows jsonb DEFAULT '{}')
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -305,6 +312,12 @@ BEGIN
                    (extract(epoch FROM least(first, moment) - interval '60 seconds') * 1000000)::bigint);
   END IF;
   IF first IS NULL OR first > moment THEN RETURN; END IF;
+  IF NOT pgqueue.order_is_plain() OR EXISTS (
+    SELECT FROM (SELECT j.limits FROM pgqueue.jobs j WHERE j.run_at IS NOT NULL AND j.position IS NULL AND j.run_at BETWEEN low AND moment
+                 ORDER BY j.run_at LIMIT promote.batch) AS soon WHERE soon.limits IS NOT NULL) THEN
+    RETURN QUERY SELECT * FROM pgqueue.promote_decided(low, moment, promote.batch, lows);
+    RETURN;
+  END IF;
   RETURN QUERY
   WITH due AS MATERIALIZED (
     SELECT j.id, j.queue, j.lane, j.front, j.run_at FROM pgqueue.jobs j
@@ -330,7 +343,7 @@ $$
 
 -- function: relay_due
 -- Is there anything to relay, promote or publish? Read-only, so that an idle queue writes nothing.
-CREATE OR REPLACE FUNCTION pgqueue.relay_due(seen bigint[], gaps int8multirange)
+CREATE OR REPLACE FUNCTION pgqueue.relay_due(seen bigint[], gaps int8multirange, freed jsonb)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -346,6 +359,9 @@ BEGIN
     OR EXISTS (SELECT FROM pgqueue.pins)
     OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND NOT EXISTS (
       SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
+    OR EXISTS (SELECT FROM pgqueue.rate_waits w WHERE w.due_at <= (SELECT pgqueue.clock()))
+    OR cardinality(pgqueue.freed_read(coalesce((freed ->> 'seen')::bigint, pg_sequence_last_value('pgqueue.freed_mark'), 0),
+                                      coalesce((freed ->> 'gaps')::int8multirange, '{}'), 1)) > 0
     OR EXISTS (
       SELECT FROM (SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v,
                           coalesce(pg_sequence_last_value(m.head), 0) AS h FROM pgqueue.marks m OFFSET 0) k
@@ -412,9 +428,10 @@ DECLARE
   last_id bigint;
   own_xid xid8;
   turn bigint;
-  settled boolean;
   lagging jsonb;
   relayed jsonb;
+  freed jsonb;
+  last_freed bigint;
   woken text[];
   promoted text[];
 BEGIN
@@ -429,41 +446,41 @@ BEGIN
     PERFORM set_config('transaction_timeout', '30s', true);
   END IF;
   IF (state ->> 'turn')::bigint > (extract(epoch FROM pgqueue.clock() + term / 2) * 1000)::bigint
-     AND jsonb_array_length(stuck) = 0 AND NOT pgqueue.relay_due(seen, gaps) THEN
+     AND jsonb_array_length(stuck) = 0 AND NOT pgqueue.relay_due(seen, gaps, state -> 'freed') THEN
     RETURN jsonb_build_object('state', state, 'idle', true);
   END IF;
   -- In this order: any transaction that took an id up to last_id had its xid before we get ours.
   last_id := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
+  last_freed := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.freed_ids s);
   turn := pgqueue.take_turn('relay', (state ->> 'turn')::bigint, term);
-  IF turn IS NULL THEN  -- somebody else's; or ours still, and the row is locked for a moment by a sweep: the state stays
-    RETURN jsonb_build_object('idle', true,
-      'state', CASE WHEN (state ->> 'turn')::bigint = pg_sequence_last_value('pgqueue.turn_relay') THEN state END);
-  END IF;
+  -- A sweep that stands in our place for a moment has not taken the role: who gave it up now would wait for its term.
+  IF turn IS NULL THEN RETURN jsonb_build_object('idle', true, 'state',
+    CASE WHEN pg_sequence_last_value('pgqueue.turn_relay') = (state ->> 'turn')::bigint THEN state END); END IF;
   own_xid := pg_current_xact_id();
-  settled := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
   lagging := pgqueue.refresh_marks();
+  IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch); END IF;
   PERFORM pgqueue.relay_release();
-  relayed := pgqueue.relay_round(seen, top, gaps, marks, CASE WHEN settled THEN candidate END, batch);
-  promoted := ARRAY(SELECT pgqueue.promote(batch) UNION SELECT pgqueue.unpin());
+  relayed := pgqueue.relay_round(seen, top, gaps, marks,
+    CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END, batch, freed #> '{state,lows}');
+  promoted := ARRAY(SELECT jsonb_array_elements_text(freed -> 'woken') UNION SELECT pgqueue.unpin() UNION SELECT
+    pgqueue.promote(batch, lows => freed #> '{state,lows}') UNION SELECT pgqueue.admit_paced(batch, freed #> '{state,lows}'));
   PERFORM pgqueue.pin(s ->> 0, (s ->> 1)::smallint) FROM jsonb_array_elements(stuck) s;
   woken := ARRAY(SELECT jsonb_array_elements_text(relayed -> 'woken') UNION SELECT unnest(promoted));
-  IF wake IS NOT NULL AND pg_notification_queue_usage() < 0.5 THEN
-    PERFORM pg_notify(wake, q) FROM unnest(woken) q;
-  END IF;
+  PERFORM pg_notify(wake, q) FROM unnest(woken) q WHERE wake IS NOT NULL AND pg_notification_queue_usage() < 0.5;
   IF candidate IS NULL OR (relayed ->> 'low')::bigint >= candidate THEN
     candidate := last_id;
     candidate_xid := own_xid;
   END IF;
-  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', relayed -> 'more', 'woken', to_jsonb(woken),
-    'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
-      jsonb_build_object('turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
+  RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', true IN ((relayed -> 'more')::boolean, (freed -> 'more')::boolean),
+    'woken', to_jsonb(woken), 'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
+      jsonb_build_object('freed', freed -> 'state', 'turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$
 
 -- function: relay_round
 -- One batch of each lane, and the outbox's marks.
 CREATE OR REPLACE FUNCTION pgqueue.relay_round(
-  seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer)
+  seen bigint[], top bigint, gaps int8multirange, marks bigint[], settled bigint, batch integer, lows jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -471,7 +488,7 @@ DECLARE
   bulk bigint[] := pgqueue.outbox_read(1::smallint, seen[2], gaps, batch);
   passed record;
 BEGIN
-  SELECT * INTO passed FROM pgqueue.relay_pass(single, bulk, '{}');
+  SELECT * INTO passed FROM pgqueue.relay_pass(single, bulk, '{}', lows);
   RETURN pgqueue.outbox_advance(seen, top, gaps, marks, settled, single, bulk, passed.moved) || jsonb_build_object(
     'moved', cardinality(passed.moved), 'woken', to_jsonb(passed.woken),
     'more', cardinality(single) >= batch OR cardinality(bulk) >= batch);
@@ -479,26 +496,30 @@ END
 $$
 
 -- function: relay_pass
--- The way of outbox rows: merge, where a job is unique, then move. Returns the ids that have left the outbox; what is
--- missing there stays for the next round (somebody has a row locked that would have to be changed).
+-- The way of outbox rows: merge where a job is unique, admit where it is limited, order where its queue is fair, move.
+-- Returns the ids that have left the outbox; what is missing there stays for the next round (somebody has a row locked
+-- that would have to be changed). lows: what the relay remembers of permits, to read fewer of them.
 CREATE OR REPLACE FUNCTION pgqueue.relay_pass(
-  single bigint[], bulk bigint[], carried bigint[], OUT moved bigint[], OUT woken text[])
+  single bigint[], bulk bigint[], carried bigint[], lows jsonb, OUT moved bigint[], OUT woken text[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
+  decided boolean := NOT pgqueue.order_is_plain();
   entered record;
   keyed bigint[] := '{}';
   merged bigint[] := '{}';
   aside bigint[];
 BEGIN
   FOR entered IN
-    SELECT o.queue, o.priority, array_agg(o.id) FILTER (WHERE o.unique_hash IS NOT NULL) AS keyed FROM pgqueue.outbox o
+    SELECT o.queue, o.priority, bool_or(o.limits IS NOT NULL) AS limited,
+           array_agg(o.id) FILTER (WHERE o.unique_hash IS NOT NULL) AS keyed FROM pgqueue.outbox o
     WHERE (o.lane = 0 AND o.id = ANY (single)) OR (o.lane = 1 AND o.id = ANY (bulk))
        OR (o.lane = 2 AND o.id = ANY (carried)) GROUP BY o.queue, o.priority
   LOOP
     IF NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = entered.queue AND m.lane = entered.priority) THEN
       PERFORM pgqueue.add_queue(entered.queue, entered.priority);
     END IF;
+    decided := decided OR entered.limited;
     keyed := keyed || entered.keyed;
   END LOOP;
   IF cardinality(keyed) > 0 THEN
@@ -510,9 +531,9 @@ BEGIN
   END IF;
   SELECT merged || coalesce(array_agg(r.moved), '{}'), coalesce(array_agg(DISTINCT r.woken) FILTER (WHERE r.woken IS NOT NULL), '{}')
   INTO moved, woken FROM (
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single) s UNION ALL
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk) s UNION ALL
-    SELECT s.moved, s.woken FROM pgqueue.relay_split(2::smallint, carried) s) r;
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(0::smallint, single, decided, lows) s UNION ALL
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(1::smallint, bulk, decided, lows) s UNION ALL
+    SELECT s.moved, s.woken FROM pgqueue.relay_split(2::smallint, carried, decided, lows) s) r;
 END
 $$
 
@@ -551,6 +572,8 @@ SELECT pgqueue.relay(%(state)s::text::jsonb, %(batch)s, %(term)s, %(wake)s, %(st
 -- entries of finished jobs out of the scan. MATERIALIZED + ORDER BY + SKIP LOCKED: other shapes were seen to
 -- take more than their LIMIT. The update is HOT: nothing it changes stands in an index. It finds its rows by an array
 -- of keys: a join could turn around and read the whole table (seen where statistics knew one row of 20 000).
+-- Lanes are the priorities inside a queue: 1 high, 0 normal, 2 low. A higher one leaves an eighth of the room to those
+-- below it (of a single place: every eighth time), and the second pass takes back what they did not need.
 CREATE OR REPLACE FUNCTION pgqueue.claim(worker uuid, queues text[], limits integer[], lease interval)
 RETURNS TABLE (id bigint, queue text, kind text, payload_version integer, args text, organization_id text,
   user_id text, correlation_id text, trace_id text, attempt smallint, max_attempts smallint, claims integer,
@@ -562,22 +585,28 @@ AS $$
 DECLARE
   entry record;
   room integer;
+  share integer;
   taken integer;
   moment constant timestamptz := pgqueue.clock();
 BEGIN
   FOR n IN 1 .. cardinality(queues) LOOP
     room := limits[n];
     FOR entry IN
-      SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v
+      SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v, p.pass = 1 AND m.lane <> l.lowest AS leaves
       FROM pgqueue.marks m JOIN pgqueue.queues q ON q.name = m.queue
-      WHERE m.queue = queues[n] AND q.paused_at IS NULL ORDER BY m.lane
+      JOIN (SELECT count(*) AS lanes, CASE max(x.lane) WHEN 1 THEN 0 ELSE max(x.lane) END AS lowest
+            FROM pgqueue.marks x WHERE x.queue = queues[n]) AS l ON true
+      CROSS JOIN LATERAL generate_series(1, least(l.lanes, 2)) AS p (pass)
+      WHERE m.queue = queues[n] AND q.paused_at IS NULL ORDER BY p.pass, m.lane <> 1, m.lane
     LOOP
       EXIT WHEN room <= 0;
+      share := room - CASE WHEN entry.leaves THEN floor(room / 8.0 + random())::integer ELSE 0 END;
+      CONTINUE WHEN share <= 0;
       RETURN QUERY
       WITH next AS MATERIALIZED (
         SELECT j.id FROM pgqueue.jobs j
         WHERE j.queue = entry.queue AND j.lane = entry.lane AND j.position >= entry.v AND j.claimed_by IS NULL
-        ORDER BY j.position LIMIT room FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY j.position LIMIT share FOR NO KEY UPDATE SKIP LOCKED
       ), taken AS (
         UPDATE pgqueue.jobs j
         SET claimed_by = worker, claimed_at = moment, lease_until = moment + lease,
@@ -638,6 +667,8 @@ AS $$
       g.note, g.queue, g.kind, g.payload_version, g.organization_id, g.user_id, g.correlation_id, g.trace_id,
       g.attempt, g.max_attempts, g.crashes, g.claims, g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.args, g.errors
     FROM gone g, (SELECT pgqueue.clock() AS moment) c WHERE g.keep > 0
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 
@@ -667,7 +698,9 @@ AS $$
         crashes = CASE t.moment WHEN 'crash' THEN j.crashes + 1 WHEN 'retry' THEN 0 WHEN 'snooze' THEN 0 ELSE j.crashes END,
         errors = CASE WHEN t.moment IN ('retry', 'crash') THEN pgqueue.with_error(j.errors, t.note, j.attempt, t.now) ELSE j.errors END
     FROM told t WHERE j.id = ANY (ids) AND j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
-    RETURNING j.id
+    RETURNING j.id, j.permit, j.limits
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT c.permit, c.limits FROM changed c WHERE c.permit IS NOT NULL
   ) SELECT coalesce(array_agg(c.id), '{}') FROM changed c
 $$
 
@@ -711,6 +744,8 @@ AS $$
     FROM gone g LEFT JOIN LATERAL (
       SELECT e.entry FROM jsonb_array_elements(g.errors) WITH ORDINALITY AS e (entry, n)
       WHERE e.entry ? 'requeued_by' ORDER BY e.n DESC LIMIT 1) AS last ON true
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 

@@ -78,7 +78,7 @@ CREATE OR REPLACE FUNCTION pgqueue.relay_replace(target bigint, source bigint)
 RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
   WITH wanted AS MATERIALIZED (
-    SELECT o.*, c.now, coalesce(k.hold ^@ 'unique:', false) AS follows,
+    SELECT o.*, c.now, k.permit AS had, k.limits AS counted, coalesce(k.hold ^@ 'unique:', false) AS follows,
       greatest(least(coalesce(o.run_at, o.enqueued_at + coalesce(o.delay, interval '0')),
                      k.enqueued_at + o.unique_max_wait, '9999-01-01 00:00Z'::timestamptz),
                CASE WHEN k.claims > 0 THEN k.run_at END) AS due
@@ -87,11 +87,14 @@ AS $$
   ), new AS MATERIALIZED (
     SELECT w.*, w.on_conflict = 'replace' AS retimes, w.on_conflict = 'replace' AND NOT w.follows AND w.due > w.now AS later
     FROM wanted w
+  ), freed AS (
+    INSERT INTO pgqueue.freed (permit, limits) SELECT n.had, n.counted FROM new n WHERE n.later AND n.had IS NOT NULL
   )
   UPDATE pgqueue.jobs j
   SET args = n.args, payload_version = n.payload_version, max_attempts = n.max_attempts, user_id = n.user_id,
       correlation_id = n.correlation_id, trace_id = n.trace_id,
-      position = CASE WHEN NOT n.later THEN j.position END, hold = CASE WHEN NOT n.later THEN j.hold END,
+      limits = CASE WHEN j.permit IS NULL OR n.later THEN n.limits ELSE j.limits END, cost = n.cost,
+      permit = CASE WHEN NOT n.later THEN j.permit END, position = CASE WHEN NOT n.later THEN j.position END, hold = CASE WHEN NOT n.later THEN j.hold END,
       run_at = CASE WHEN n.later THEN n.due WHEN n.retimes AND j.position IS NULL AND j.hold IS NULL THEN n.now ELSE j.run_at END,
       not_before = CASE WHEN n.retimes AND n.follows THEN n.due ELSE j.not_before END,
       expires_at = CASE WHEN n.retimes THEN greatest(n.due, n.now) + coalesce(n.max_age, interval '7 days') ELSE j.expires_at END

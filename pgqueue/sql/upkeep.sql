@@ -63,7 +63,7 @@ WITH gone AS MATERIALIZED (
   JOIN pgqueue.jobs j ON j.id = seen.id AND j.claims = seen.claims
   WHERE j.id = ANY (%(ids)s::bigint[]) AND j.claimed_by IS NOT NULL AND j.lease_until < (SELECT pgqueue.clock())
   ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
-)
+), rescued AS (
 UPDATE pgqueue.jobs j
 SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, front = true,
     attempt = greatest(j.attempt - 1, 0), crashes = j.crashes + 1,
@@ -73,7 +73,11 @@ SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, f
     errors = pgqueue.with_error(j.errors, jsonb_build_object('type', 'WorkerLost', 'error',
       'the worker ' || j.claimed_by || ' stopped renewing its lease')::text, j.attempt, (SELECT pgqueue.clock()))
 WHERE j.id = ANY (ARRAY(SELECT g.id FROM gone g))
-RETURNING j.id, j.queue, j.kind, j.crashes
+RETURNING j.id, j.queue, j.kind, j.crashes, j.permit, j.limits
+), freed AS (
+  INSERT INTO pgqueue.freed (permit, limits) SELECT r.permit, r.limits FROM rescued r WHERE r.permit IS NOT NULL
+)
+SELECT r.id, r.queue, r.kind, r.crashes FROM rescued r
 
 -- name: sweep_outbox
 -- The net below the outbox's mark; finds nothing unless the mark was ever wrong.
@@ -106,7 +110,7 @@ AS $$
 BEGIN
   IF NOT pgqueue.hold_turn('relay') THEN RETURN 0; END IF;
   RETURN (SELECT cardinality(p.moved) FROM pgqueue.relay_pass(
-    CASE WHEN from_lane = 0 THEN ids ELSE '{}' END, CASE WHEN from_lane = 1 THEN ids ELSE '{}' END, '{}') p);
+    CASE WHEN from_lane = 0 THEN ids ELSE '{}' END, CASE WHEN from_lane = 1 THEN ids ELSE '{}' END, '{}', '{}') p);
 END
 $$
 
@@ -126,13 +130,18 @@ BEGIN
     SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v FROM pgqueue.marks m
   LOOP
     RETURN QUERY
+    WITH moved AS (
     UPDATE pgqueue.jobs j SET position = NULL, run_at = (SELECT pgqueue.clock()), front = true
     FROM (
       SELECT b.id FROM pgqueue.jobs b
       WHERE b.queue = entry.queue AND b.lane = entry.lane AND b.position < entry.v AND b.claimed_by IS NULL
         AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = b.id AND p.position = b.position)
       LIMIT 1000 FOR NO KEY UPDATE OF b SKIP LOCKED) AS below
-    WHERE j.id = below.id RETURNING j.id;
+    WHERE j.id = below.id RETURNING j.id, j.permit, j.limits
+    ), freed AS (
+      INSERT INTO pgqueue.freed (permit, limits) SELECT m.permit, m.limits FROM moved m WHERE m.permit IS NOT NULL
+    )
+    SELECT m.id FROM moved m;
   END LOOP;
 END
 $$
@@ -253,7 +262,8 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
                AND (h.not_before <= (SELECT pgqueue.clock())) IS NOT FALSE
                AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
-               WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL)) AS left
+               WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL))
+    OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;' AND j.queue = ANY (%(queues)s)) AS left
 
 -- name: surroundings
 SELECT current_setting('default_transaction_isolation') AS isolation, pg_is_in_recovery() AS standby

@@ -95,6 +95,7 @@ async def register(worker: Worker) -> None:
     kinds = parked_names(worker.runner.kinds)
     row = Registration(worker.id, socket.gethostname(), os.getpid(), __version__, slots.served, kinds, slots.size)
     await link.run(upkeep.add_queues(list(worker.settings.queues)))
+    await link.run(upkeep.set_orders({name: queue.order for name, queue in worker.settings.queues.items()}))
     await link.run(upkeep.register(row))
     await link.run(upkeep.unpark([f"kind:{kind}" for kind in kinds]))
 

@@ -175,6 +175,8 @@ class Keeper:
             queries.prune_periods(),
             queries.prune_once(),
             queries.prune_locks(),
+            queries.prune_shares(),
+            queries.prune_rates(),
         )
         for query in prunes:
             pruned = [0] * _PAGE
@@ -194,6 +196,9 @@ class Keeper:
         below: list[int] = await self._link.run(self._queries.sweep_ready())
         found += len(below)
         await self._link.run(self._queries.sweep_waiting())
+        lost: list[int] = await self._link.run(self._queries.sweep_permits())
+        found += len(lost)
+        await self._link.run(self._queries.sweep_held())
         if found:
             structlog.get_logger("pgqueue").error("sweep.found", jobs=found, hint="a mark was wrong; please report it")
 

@@ -182,3 +182,30 @@ def test_a_supervisor_follows_the_file_beside_the_application(reader: Reader, co
     told = sorted(line for line in lines if line.startswith(("invoice", "report")))
     assert told == ["invoice 0", "invoice 1", "invoice 2", "report 2024", "report 2025"]
     assert {state for _, state in states(conn)} == {"completed"}
+
+
+def test_limited_jobs_all_run_in_the_end(reader: Reader, conn: Connection) -> None:
+    reader.runs("limits.py")
+    printed = reader.works("limits:app").splitlines()
+    assert sorted(printed) == sorted(
+        f"{organization}: {what}"
+        for organization in ("acme", "globex")
+        for what in (
+            "receipt to ann@example.com",
+            *(f"invitation to {n}@example.com" for n in range(3)),
+            *(f"address of {name}" for name in ("ann", "bob", "eve")),
+        )
+    )
+    assert conn.execute("SELECT FROM pgqueue.permits p, pgqueue.jobs j WHERE j.id = p.job_id").fetchall() == []
+
+
+def test_the_light_organization_does_not_wait_for_the_heavy_one(reader: Reader) -> None:
+    reader.runs("fairness.py")
+    printed = reader.works("fairness:app").splitlines()
+    assert len(printed) == 101
+    assert printed.index("light: row 1") < 3
+
+
+def test_a_request_handler_takes_from_the_rate_of_the_jobs(conn: Connection, example: None) -> None:
+    limits: Any = import_module("limits")
+    assert [limits.may_look_up(conn, "acme") for _ in range(3)] == [True, True, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tests.sql.client import (
     ended,
     enqueue,
     enqueue_bulk,
+    enqueue_row,
     settle,
 )
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QUEUES = ("default", "high", "bulk")
+FAIR = "bulk"
+LIMITS = ["2 a", "3 b", "9 c=d", "500/1000000/5/2 rate:e"]
 PATIENCE = 5.0  # only ever reached when something is broken; the end of the work ends all waiting
 
 
@@ -122,8 +126,23 @@ class Enqueuer(Actor):
             queue = self.chance.choice(QUEUES)
             if self.chance.random() < 0.25:
                 return enqueue_bulk(self.conn, self.chance.randint(1, 12), queue)
+            if self.chance.random() < 0.4:
+                return self._enqueue_limited(queue)
             delay = self.chance.choice([None, None, "5 ms", "30 ms"])
             return [enqueue(self.conn, queue, delay=delay) for _ in range(self.chance.randint(1, 5))]
+
+    def _enqueue_limited(self, queue: str) -> list[int]:
+        """Jobs of one of few organizations, which count against up to three keys."""
+        return enqueue_row(
+            self.conn,
+            self.chance.randint(1, 5),
+            queue=queue,
+            lane=self.chance.choice([0, 1]),
+            organization_id=self.chance.choice(["org", "acme", "bulky"]),
+            cost=self.chance.choice([None, 3]),
+            limits=self.chance.sample(LIMITS, self.chance.randint(1, 3)),
+            delay=self.chance.choice([None, None, timedelta(milliseconds=20)]),
+        )
 
 
 class Relayer(Actor):

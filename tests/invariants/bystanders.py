@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tests.invariants.actors import Actor
-from tests.invariants.checker import below_the_marks
+from tests.invariants.checker import below_the_marks, over_the_limit
 from tests.sql.client import Claimed, column, rescue, statement
 
 
@@ -87,5 +87,6 @@ class Observer(Actor):
 
     def act(self) -> None:
         self.journal.complain(*below_the_marks(self.conn))
+        self.journal.complain(*over_the_limit(self.conn))
         self.journal.count("looks")
         self.journal.count("pins seen", len(column(self.conn, "SELECT job_id FROM pgqueue.pins")))

@@ -17,6 +17,10 @@ JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS k (queue, lane, v) ON k
 WHERE j.position < k.v AND j.claimed_by IS NULL
   AND NOT EXISTS (SELECT FROM pgqueue.pins p WHERE p.job_id = j.id AND p.position = j.position)
 """
+_PERMITTED = """
+SELECT l, count(*) FROM pgqueue.jobs j, unnest(j.limits) AS l
+WHERE j.position IS NOT NULL AND l NOT LIKE '% rate:%' GROUP BY l
+"""
 _OUTBOX_MARKS = """
 SELECT coalesce(pg_sequence_last_value('pgqueue.outbox_mark_single'), 0),
        coalesce(pg_sequence_last_value('pgqueue.outbox_mark_bulk'), 0)
@@ -83,6 +87,19 @@ def below_the_marks(conn: Connection) -> list[str]:
     for lane, job in conn.execute(_BELOW_OUTBOX_MARK, outbox_marks):
         found.append(f"job {job} stands in lane {lane} of the outbox, below its mark {outbox_marks}")
     return found
+
+
+def over_the_limit(conn: Connection) -> list[str]:
+    """Look for keys of which more jobs stand in line or run than may: one snapshot, so what it shows was true."""
+    return [f"{n} jobs have a permit for {limit}" for limit, n in conn.execute(_PERMITTED) if n > int(limit.split()[0])]
+
+
+def permits_left(conn: Connection) -> list[str]:
+    """When nothing lives any more, nobody has a permit."""
+    left = conn.execute(
+        "SELECT key, number, job_id FROM pgqueue.permits UNION ALL SELECT 'freed', id, permit FROM pgqueue.freed"
+    )
+    return [f"a permit is left: {row}" for row in left.fetchmany(10)]
 
 
 def stale_settlement(lost: set[int], job: int, fence: int, newest: int) -> list[str]:

@@ -12,7 +12,14 @@ import psycopg
 import pytest
 
 from pgqueue.sql import load
-from tests.invariants.checker import Journal, at_the_end, below_the_marks, stale_settlement
+from tests.invariants.checker import (
+    Journal,
+    at_the_end,
+    below_the_marks,
+    over_the_limit,
+    permits_left,
+    stale_settlement,
+)
 from tests.sql.client import (
     NO_TERM,
     Claimed,
@@ -22,6 +29,7 @@ from tests.sql.client import (
     claim,
     ended,
     enqueue,
+    enqueue_row,
     expire_leases,
     rescue,
     scalar,
@@ -177,3 +185,22 @@ def test_a_fence_by_attempt_lets_a_worker_settle_what_another_one_runs(conn: Con
     fence_by_attempt(conn)
     _, violations = settle_what_was_rescued(conn, fence="attempt")
     assert violations == ["job 1 was settled with fence 1 although 2 had been given"]
+
+
+def test_a_relay_that_counts_nothing_is_found_out(conn: Connection) -> None:
+    rewrite(conn, "room", ("WHERE p.key = m.key AND", "WHERE false AND"))
+    relay = Relay(conn, NO_TERM)
+    for _ in range(2):
+        enqueue_row(conn, 2, limits=["2 a"])
+        relay.tick()
+    assert over_the_limit(conn) == ["4 jobs have a permit for 2 a"]
+
+
+def test_a_settlement_that_does_not_let_go_is_found_out(conn: Connection) -> None:
+    rewrite(conn, "end_jobs", ("WHERE g.permit IS NOT NULL", "WHERE false"))
+    relay = Relay(conn, NO_TERM)
+    enqueue_row(conn, 1, limits=["2 a"])
+    relay.tick()
+    settle(conn, *(ended(job, "complete") for job in claim(conn)))
+    relay.tick()
+    assert permits_left(conn) == ["a permit is left: ('a', 1, 1)"]

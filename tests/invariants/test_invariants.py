@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.invariants.actors import QUEUES, Actor, Claimer, Enqueuer, Relayer, Stage
+from tests.invariants.actors import FAIR, QUEUES, Actor, Claimer, Enqueuer, Relayer, Stage
 from tests.invariants.bystanders import Locker, MarkRefresher, Observer, Requeuer, Rescuer, Sweeper
-from tests.invariants.checker import Journal, at_the_end, below_the_marks
+from tests.invariants.checker import Journal, at_the_end, below_the_marks, over_the_limit, permits_left
 from tests.sql.client import Claimed, Connection, Relay, claim, ended, expire_leases, rescue, scalar, settle
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def drain(conn: Connection, journal: Journal) -> None:
         if not scalar(
             conn, "SELECT count(*) FROM (SELECT FROM pgqueue.jobs UNION ALL SELECT FROM pgqueue.outbox) AS l"
         ):
+            relay.tick()
+            journal.complain(*permits_left(conn))
             return
         expire_leases(conn)
         running = conn.execute("SELECT id, queue, claims FROM pgqueue.jobs WHERE claimed_by IS NOT NULL").fetchall()
@@ -69,7 +71,7 @@ def drain(conn: Connection, journal: Journal) -> None:
             journal.claimed([(job.id, job.claims) for job in jobs])
             lost = settle(conn, *(ended(job, "complete") for job in jobs))
             journal.settled({job.id for job in jobs} - lost)
-        journal.complain(*below_the_marks(conn))
+        journal.complain(*below_the_marks(conn), *over_the_limit(conn))
 
 
 @pytest.mark.timeout(600)
@@ -77,6 +79,9 @@ def test_every_committed_job_ends_exactly_once_and_nothing_is_ever_passed_by(
     database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = Journal(int(os.environ.get("PGQUEUE_INVARIANTS_SEED") or secrets.randbelow(10**6)))
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT pgqueue.add_queue(%s)", [FAIR])
+        conn.execute("UPDATE pgqueue.queues SET \"order\" = 'fair' WHERE name = %s", [FAIR])
     play(Stage(database_url, journal))
     with psycopg.connect(database_url, autocommit=True) as conn:
         drain(conn, journal)

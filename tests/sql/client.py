@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import sql
 
 from pgqueue.sql import load
 
@@ -94,6 +95,8 @@ def enqueue_bulk(conn: Connection, count: int, queue: str = "default") -> list[i
                     "K",
                     "org",
                     "user",
+                    None,
+                    None,
                     "{}",
                     *([None] * 5),
                 )
@@ -220,3 +223,14 @@ class Marks:
             if (name, number) == (queue, lane):
                 return cls(v, head, (name, number))
         return cls(names=(queue, lane))
+
+
+def enqueue_row(conn: Connection, count: int = 1, *, lane: int = 0, **columns: object) -> list[int]:
+    """Rows of the outbox with columns of the test's choice, such as limits, cost, priority or organization_id."""
+    given: dict[str, object] = {"queue": "default", "kind": "K", "organization_id": "org", **columns}
+    query = sql.SQL(
+        """INSERT INTO pgqueue.outbox (lane, correlation_id, trace_id, user_id, args, {})
+           SELECT %s, gen_random_uuid(), gen_random_uuid(), 'user', '{{}}', {} FROM generate_series(1, %s)
+           RETURNING id"""
+    ).format(sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(sql.Placeholder() * len(given)))
+    return [row[0] for row in conn.execute(query, [lane, *given.values(), count])]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "schedule_runs", "marks", "queues")
 UNIQUE_TABLES = ("merged_jobs", "unique_periods", "once_keys", "locks")
+LIMITING = ("rates", "rate_waits", "permits", "freed", "limits", "shares", "weights")
 GROWN = r"""
 SELECT format('DROP %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) FROM pg_class
 WHERE relnamespace = 'pgqueue'::regnamespace AND (
@@ -26,6 +27,7 @@ WHERE relnamespace = 'pgqueue'::regnamespace AND (
    to_date(right(relname, 8), 'YYYYMMDD') - (now() AT TIME ZONE 'UTC')::date NOT BETWEEN 0 AND 9))
 """
 COUNTERS = ("job_ids", "outbox_mark_single", "outbox_mark_bulk", "promote_mark", "turn_relay", "turn_upkeep")
+LIMIT_COUNTERS = ("freed_ids", "freed_mark", "permit_numbers")
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +50,11 @@ def database_url(shared_database_url: str) -> str:
 def make_new(conn: Connection) -> None:
     """Leave nothing of the test before but the tables."""
     conn.execute("TRUNCATE pgqueue.jobs")
-    for table in (*TABLES, *UNIQUE_TABLES):
+    for table in (*LIMITING, *TABLES, *UNIQUE_TABLES):
         conn.execute(f"DELETE FROM pgqueue.{table}")
     for drop in column(conn, GROWN):
         conn.execute(drop)
-    for counter in COUNTERS:
+    for counter in (*COUNTERS, *LIMIT_COUNTERS):
         conn.execute(f"ALTER SEQUENCE pgqueue.{counter} RESTART")
     advance_clock(conn, timedelta())
     conn.execute("SELECT pgqueue.make_days(9)")

@@ -182,10 +182,10 @@ def test_a_job_that_is_too_old_when_it_is_relayed_still_carries_its_age(conn: Co
 
 def test_each_queue_and_lane_has_its_own_positions(conn: Connection, relay: Relay) -> None:
     jobs = [enqueue(conn) for _ in range(4)]
-    conn.execute("UPDATE pgqueue.outbox SET priority = 1 WHERE id = ANY (%s)", [jobs[:2]])
+    conn.execute("UPDATE pgqueue.outbox SET priority = 2 WHERE id = ANY (%s)", [jobs[:2]])
     relay.tick()
-    assert Marks.of(conn, lane=0).head == Marks.of(conn, lane=1).head == 2
-    assert [job.id for job in claim(conn)] == jobs[2:] + jobs[:2]  # lane 0 goes before lane 1
+    assert Marks.of(conn, lane=0).head == Marks.of(conn, lane=2).head == 2
+    assert [job.id for job in claim(conn)] == jobs[2:] + jobs[:2]  # lane 0 (normal) goes before lane 2 (low)
 
 
 def test_one_notification_per_queue_and_batch(conn: Connection, database_url: str) -> None:
@@ -196,3 +196,15 @@ def test_one_notification_per_queue_and_batch(conn: Connection, database_url: st
         conn.execute("SELECT pgqueue.relay(NULL, 1000, '3s', 'bell')")
         heard = [note.payload for note in ear.notifies(timeout=5, stop_after=2)]
     assert sorted(heard) == ["default", "high"]
+
+
+def test_a_sweep_in_its_place_does_not_cost_the_relay_its_role(conn: Connection, other: Connection) -> None:
+    relay = Relay(conn, "1 hour")
+    relay.tick()
+    enqueue(conn)
+    assert scalar(other, "SELECT pgqueue.hold_turn('relay')")
+    assert relay.tick()["idle"]
+    assert claim(conn) == []
+    other.rollback()
+    relay.tick()
+    assert len(claim(conn)) == 1

@@ -21,10 +21,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the schema with all tables, and the functions that they need; the newest revision installs the views."""
+    """Create the schema with all tables; the newest revision installs functions and views."""
     op.execute(sa.schema.CreateSchema(schema_name(), if_not_exists=True))
     run_file(Path(__file__).with_name("0001_queue.sql"))
-    install_functions()
+    install_functions("make_days")  # the newest revision installs all: they know its columns and types
     execute("SELECT pgqueue.make_days(9)")
     execute("INSERT INTO pgqueue.stamp (version, least_worker) VALUES (1, 1)")
 

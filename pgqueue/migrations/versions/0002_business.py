@@ -22,6 +22,7 @@ PARTS = (
     "0002_schedules",
     "0002_unique",
     "0002_supervision",
+    "0002_limits",
 )
 
 

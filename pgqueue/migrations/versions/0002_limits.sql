@@ -1,0 +1,80 @@
+-- Limits and fairness: what the relay needs to hold jobs back and to put them in a fair order.
+
+-- What the relay hands from step to step: a job that is due, and what was decided about it.
+CREATE TYPE pgqueue.candidate AS (
+  id bigint, queue text, lane smallint, kind text, organization_id text, cost smallint, limits text[],
+  front boolean, due_at timestamptz);
+CREATE TYPE pgqueue.decision AS (
+  id bigint, hold text, permit bigint, "position" bigint, limits text[]);
+
+-- Set at run time, over what the job's class says. name: a limit ("SendMail.organization_id"), one key of it
+-- ("SendMail.organization_id=acme"), a kind ("kind:SendMail") or a queue ("queue:mail").
+CREATE TABLE pgqueue.limits (
+  name text COLLATE "C" PRIMARY KEY CONSTRAINT limits_name_length CHECK (length(name) BETWEEN 1 AND 300),
+  running integer CONSTRAINT limits_running_positive CHECK (running > 0),
+  -- "count/microseconds/burst", for names that begin with "rate:"
+  rate text CONSTRAINT limits_rate_plain CHECK (rate ~ '^[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}$'),
+  set_at timestamptz NOT NULL DEFAULT pgqueue.clock(),
+  set_by text,
+  CONSTRAINT limits_say_one_thing CHECK (num_nonnulls(running, rate) = 1 AND starts_with(name, 'rate:') = (rate IS NOT NULL))
+);
+
+-- A rate is one timestamp for each key (GCRA): when everything that was taken would be paid at an even pace.
+CREATE TABLE pgqueue.rates (
+  key text COLLATE "C" PRIMARY KEY CONSTRAINT rates_key_length CHECK (length(key) BETWEEN 1 AND 400),
+  spec text NOT NULL,
+  paid_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+-- Rates that jobs wait for, and when the oldest of them may go. Written by the relay alone: callers may lock `rates`.
+CREATE TABLE pgqueue.rate_waits (
+  key text COLLATE "C" PRIMARY KEY,
+  spec text NOT NULL,
+  due_at timestamptz NOT NULL
+);
+CREATE INDEX rate_waits_by_time ON pgqueue.rate_waits (due_at);
+
+-- A permit is a row: only the relay writes them, and deletes those whose job has let go (freed). The numbers grow,
+-- so that what is counted of a key begins at its lowest living number, however many dead rows stand below.
+CREATE SEQUENCE pgqueue.permit_numbers;
+CREATE TABLE pgqueue.permits (
+  key text COLLATE "C" NOT NULL,
+  number bigint NOT NULL,
+  job_id bigint NOT NULL,
+  PRIMARY KEY (key, number)
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
+
+-- Written by whatever takes a job's position away, in its transaction; read by the relay in the way of the outbox.
+CREATE SEQUENCE pgqueue.freed_ids CACHE 1;
+CREATE SEQUENCE pgqueue.freed_mark MINVALUE 0 START 0;
+CREATE TABLE pgqueue.freed (
+  id bigint PRIMARY KEY DEFAULT nextval('pgqueue.freed_ids'),
+  permit bigint NOT NULL,
+  limits text[] NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
+
+ALTER TABLE pgqueue.jobs
+  -- The number of its permits, as long as it has a position; not read without one.
+  ADD COLUMN permit bigint,
+  DROP CONSTRAINT jobs_limits_few,
+  -- those of its class (at most three), its kind's and its queue's
+  ADD CONSTRAINT jobs_limits_few CHECK (cardinality(limits) BETWEEN 1 AND 5);
+
+-- Fairness: F of every organization that had a job (the highest row counts: they are only added, so that no row
+-- versions stand in front of it); the row without organization is L. Not logged: losing it costs one job each.
+CREATE UNLOGGED TABLE pgqueue.shares (
+  queue text COLLATE "C" NOT NULL,
+  lane smallint NOT NULL,
+  organization_id text COLLATE "C" NOT NULL,
+  finish bigint NOT NULL,
+  PRIMARY KEY (queue, lane, organization_id, finish)
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 10000);
+
+-- Who set the order at run time; NULL: the settings of the workers say it.
+ALTER TABLE pgqueue.queues ADD COLUMN order_set_by text;
+
+CREATE TABLE pgqueue.weights (
+  organization_id text COLLATE "C" PRIMARY KEY CONSTRAINT weights_organization_length CHECK (length(organization_id) BETWEEN 1 AND 64),
+  weight integer NOT NULL CONSTRAINT weights_weight_bounded CHECK (weight BETWEEN 1 AND 1000),
+  set_at timestamptz NOT NULL DEFAULT pgqueue.clock(),
+  set_by text
+);
