@@ -56,8 +56,8 @@ def _identity(session: Session, of: Rows) -> None:
     )
 
 
-def _content(session: Session, of: Rows) -> m.ScheduledPost:
-    account = m.SocialAccount(
+def _account(of: Rows) -> m.SocialAccount:
+    return m.SocialAccount(
         id=m.new_id(),
         organization_id=of.organization_id,
         provider="bluesky",
@@ -68,6 +68,10 @@ def _content(session: Session, of: Rows) -> m.ScheduledPost:
         credentials="sealed",
         credentials_kid="k1",
     )
+
+
+def _content(session: Session, of: Rows) -> m.ScheduledPost:
+    account = _account(of)
     media = m.Media(
         id=m.new_id(),
         organization_id=of.organization_id,
