@@ -9,7 +9,9 @@ from pgqueue.version import __version__
 
 if TYPE_CHECKING:
     from pgqueue.app import App
+    from pgqueue.breakers import Breaker, Breakers
     from pgqueue.context import Context, bind, current_context
+    from pgqueue.errors import CircuitOpen
     from pgqueue.job import Death, Job, JobFailed
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "App",
     "AsyncQueue",
+    "Breaker",
+    "Breakers",
     "Cancel",
+    "CircuitOpen",
     "Context",
     "Continue",
     "Dead",
@@ -45,7 +50,9 @@ __all__ = [
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
 _HOMES = {
     "app": ("App",),
+    "breakers": ("Breaker", "Breakers"),
     "context": ("Context", "bind", "current_context"),
+    "errors": ("CircuitOpen",),
     "job": ("Death", "Job", "JobFailed"),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),

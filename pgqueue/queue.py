@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
-_KEEP = dt.timedelta(days=7)
 _EARLIEST, _LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(9998, 12, 31, tzinfo=dt.UTC)
 _RANDOM_BITS, _COUNT_BITS = 64, 48
 
@@ -81,9 +80,11 @@ class _Face:
             args=args,
         )
 
+    def _cancel(self, job_id: int, reason: str, by: str) -> Query[str | None]:
+        return self._control.cancel(checked_id(job_id), reason=checked_note(reason), by=checked_note(by))
+
     def _discard(self, job_ids: Iterable[int], by: str, reason: str) -> Query[list[int]]:
-        ids, by, reason = checked_ids(job_ids), checked_note(by), checked_note(reason)
-        return self._control.discard_dead(ids, by=by, reason=reason, keep=_KEEP)
+        return self._control.discard_dead(checked_ids(job_ids), by=checked_note(by), reason=checked_note(reason))
 
     def _context(self, given: Context | None) -> Context:
         if (context := chosen_context(given)) is not None:
@@ -172,9 +173,9 @@ class Queue(_Face):
         elif self._in_transaction:
             run(conn, self._hint)
 
-    def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
-        """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job."""
-        return run(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
+    def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "", by: str = "") -> str | None:
+        """Cancel a job: "cancelled" at once, "asked" if it runs, None if it is not live; ``by`` is recorded."""
+        return run(conn, self._cancel(job_id, reason, by))
 
     def requeue(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life, with a fresh budget of attempts; returns the ids that were dead."""
@@ -188,9 +189,9 @@ class Queue(_Face):
         """Stop claiming from a queue, on all hosts; False: there is no such queue."""
         return run(conn, self._control.pause(queue, by=checked_note(by)))
 
-    def resume(self, conn: SyncTransaction, queue: str) -> bool:
+    def resume(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; False: there is no such queue."""
-        return run(conn, self._control.resume(queue))
+        return run(conn, self._control.resume(queue, by=checked_note(by)))
 
 
 class AsyncQueue(_Face):
@@ -248,9 +249,9 @@ class AsyncQueue(_Face):
         elif self._in_transaction:
             await run_async(conn, self._hint)
 
-    async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "") -> str | None:
+    async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "", by: str = "") -> str | None:
         """Cancel a job; see `Queue.cancel`."""
-        return await run_async(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
+        return await run_async(conn, self._cancel(job_id, reason, by))
 
     async def requeue(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life; see `Queue.requeue`."""
@@ -264,9 +265,9 @@ class AsyncQueue(_Face):
         """Stop claiming from a queue; see `Queue.pause`."""
         return await run_async(conn, self._control.pause(queue, by=checked_note(by)))
 
-    async def resume(self, conn: AsyncTransaction, queue: str) -> bool:
+    async def resume(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; see `Queue.resume`."""
-        return await run_async(conn, self._control.resume(queue))
+        return await run_async(conn, self._control.resume(queue, by=checked_note(by)))
 
 
 def _trace() -> UUID:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 USAGE, DATABASE, INTERRUPTED = 2, 3, 130
 
-_NOUNS = ("jobs", "dead", "queues")
+_NOUNS = ("jobs", "dead", "queues", "actions", "breakers", "alerts")
 _GLOBAL_FLAGS = ("--json", "--embedded")
 _GLOBAL_VALUES = ("--database-url", "--schema")
 

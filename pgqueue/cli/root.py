@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.cli import dead, jobs, operate, queues
+from pgqueue.cli import actions, breakers, dead, jobs, operate, queues
 from pgqueue.cli.state import URL_VARIABLE, Options
 
 EPILOG = (
@@ -48,6 +48,8 @@ app.add_typer(jobs.group, name="jobs")
 app.add_typer(dead.group, name="dead")
 app.add_typer(queues.group, name="queues")
 app.command()(queues.workers)
+app.add_typer(actions.group, name="actions")
+app.add_typer(breakers.group, name="breakers")
 app.command()(operate.kinds)
 app.command()(operate.doctor)
 app.command()(operate.bench)

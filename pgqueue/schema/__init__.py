@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life
+from pgqueue.schema import around, business, guards, life
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -34,6 +34,9 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     life.dead_jobs(tables, clock)
     life.finished_jobs(tables)
     business.merged_jobs(tables, clock)
+    guards.actions(tables, clock)
+    guards.breakers(tables, clock)
+    guards.alerts(tables, clock)
     return tables
 
 

@@ -40,17 +40,30 @@ END
 $$
 
 -- name: cancel
-SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
+-- Noted as an action only if somebody says that it was theirs (``by``): a program may cancel by the thousand.
+WITH done AS MATERIALIZED (
+  SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, reason, affected)
+  SELECT %(by)s, 'cancel', 'job ' || %(id)s::text, %(reason)s, 1 FROM done d
+  WHERE d.result IS NOT NULL AND %(by)s::text <> ''
+)
+SELECT d.result FROM done d
 
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
 -- The max_age of its kind is not in the row, so it may be snoozed for as long as a kind that says nothing.
+-- spacing: so much later than the one before it (a rate); ahead: how many of the same act were placed before these.
 WITH risen AS (
-  DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
+  DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*,
+    (SELECT pgqueue.clock()) + (%(ahead)s::bigint + array_position(%(ids)s::bigint[], d.id) - 1) * %(spacing)s::interval AS due
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT %(by)s::text, 'requeue', 'dead letters', %(filter)s::text::jsonb, count(*) FROM risen HAVING count(*) > 0
 )
 INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
   correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, limits, cost, args, errors)
-SELECT r.id, r.enqueued_at, (SELECT pgqueue.clock()), (SELECT pgqueue.clock()) + interval '7 days', r.claims,
+SELECT r.id, r.enqueued_at, r.due, r.due + interval '7 days', r.claims,
   r.max_attempts, r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id,
   r.user_id, r.unique_hash, r.limits, r.cost, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
@@ -60,6 +73,9 @@ FROM risen r ORDER BY r.id RETURNING id
 -- Nobody wants the dead job any more: it ends as discarded, with who said so.
 WITH gone AS (
   DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, reason, filter, affected)
+  SELECT %(by)s::text, 'discard', 'dead letters', %(reason)s, %(filter)s::text::jsonb, count(*) FROM gone HAVING count(*) > 0
 )
 INSERT INTO pgqueue.finished_jobs (keep_until, finished_at, id, state, reason, queue, kind, payload_version,
   organization_id, user_id, correlation_id, trace_id, attempt, max_attempts, crashes, claims, enqueued_at, run_at,
@@ -71,11 +87,23 @@ SELECT n.now + %(keep)s, n.now, g.id, 'discarded', %(reason)s, g.queue, g.kind, 
 FROM gone g, (SELECT pgqueue.clock() AS now) AS n RETURNING id
 
 -- name: pause
-UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s
-WHERE q.name = %(queue)s RETURNING q.name
+WITH paused AS (
+  UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s::text
+  WHERE q.name = %(queue)s RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT %(by)s::text, 'pause', 'queue ' || p.name, 1 FROM paused p
+)
+SELECT p.name FROM paused p
 
 -- name: resume
-UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL WHERE q.name = %(queue)s RETURNING q.name
+WITH resumed AS (
+  UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL WHERE q.name = %(queue)s RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT %(by)s::text, 'resume', 'queue ' || r.name, 1 FROM resumed r
+)
+SELECT r.name FROM resumed r
 
 -- name: wake
 -- Only a hint: nothing is believed from it, polling is the floor.
@@ -113,6 +141,7 @@ WHERE (%(queue)s::text IS NULL OR d.queue = %(queue)s)
   AND (%(correlation_id)s::uuid IS NULL OR d.correlation_id = %(correlation_id)s)
   AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
   AND (%(fingerprint)s::text IS NULL OR starts_with(d.fingerprint, %(fingerprint)s))
+  AND (%(since)s::interval IS NULL OR d.died_at > (SELECT pgqueue.clock()) - %(since)s::interval)
 ORDER BY d.died_at DESC, d.id DESC LIMIT %(limit)s
 
 -- name: dead_ids
@@ -126,7 +155,11 @@ WHERE d.id > %(after)s AND d.died_at <= %(until)s
   AND (%(correlation_id)s::uuid IS NULL OR d.correlation_id = %(correlation_id)s)
   AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
   AND (%(fingerprint)s::text IS NULL OR starts_with(d.fingerprint, %(fingerprint)s))
+  AND (%(since)s::interval IS NULL OR d.died_at > %(until)s::timestamptz - %(since)s::interval)
 ORDER BY d.id LIMIT %(limit)s
+
+-- name: still_dead
+SELECT d.id FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) ORDER BY d.id
 
 -- name: show_dead
 SELECT d.id, d.died_at, d.reason, d.error, d.error_type, d.fingerprint, d.queue, d.kind, d.payload_version,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 
 from pgqueue import outcome as fate
 from pgqueue.context import ambient
-from pgqueue.errors import DatabaseUnavailable, JobTimeout, LeaseLost
+from pgqueue.errors import CircuitOpen, DatabaseUnavailable, JobTimeout, LeaseLost
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
 from pgqueue.worker.context import JobContext
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from pgqueue.telemetry import Telemetry
     from pgqueue.worker.engines import Engines
 
-_BREAKER_PAUSE = 15.0  # seconds; an open circuit is nobody's fault, so the job only waits
+_FOREIGN_PAUSE = 15.0  # seconds; a breaker of another library does not say when its circuit may be tried again
+_SPREAD = 0.1  # of a wait for an open circuit, so that not all jobs come back in one moment
 _DATABASE_PAUSE = 5.0  # seconds; the same for the queue's own database
 
 
@@ -182,8 +185,8 @@ class Runner:
                     return fate.give_back(claimed)
                 case _:
                     result = JobTimeout(f"the job ran longer than its timeout of {result.timeout:g} s")
-        if isinstance(result, pybreaker.CircuitBreakerError):
-            result = fate.Snooze(f"{_BREAKER_PAUSE}s", f"circuit open: {describe(result).error}")
+        if isinstance(result, (CircuitOpen, pybreaker.CircuitBreakerError)):
+            result = _postponed(result)
         if isinstance(result, DatabaseUnavailable):
             result = fate.Snooze(f"{_DATABASE_PAUSE}s", describe(result).error)
         try:
@@ -202,6 +205,13 @@ def _in_thread(run: Callable[[object, JobContext], Any], handle: object, ctx: Jo
         return run(handle, ctx)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is a failed attempt, SystemExit too
         return error
+
+
+def _postponed(error: CircuitOpen | pybreaker.CircuitBreakerError) -> fate.Snooze:
+    """Wait until the circuit may be tried again: nobody is at fault, no attempt is spent."""
+    seconds = error.retry_in.total_seconds() if isinstance(error, CircuitOpen) else _FOREIGN_PAUSE
+    spread = random.uniform(0.0, max(seconds * _SPREAD, 0.5))  # noqa: S311 - spreads jobs, guards nothing
+    return fate.Snooze(timedelta(seconds=seconds + spread), f"circuit open: {describe(error).error}")
 
 
 def _warn_of_ignored(ctx: JobContext, result: object) -> None:

@@ -155,6 +155,7 @@ class Keeper:
         while len(pruned) >= _PAGE:
             pruned = await self._link.run(self._queries.prune())
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
+        await self._link.run(self._queries.prune_breakers(timedelta(days=7)))
 
     async def _sweep(self) -> None:
         """Look below the marks; whatever is found there was missed, and is worth a warning."""

@@ -27,6 +27,9 @@ NEED_A_DATABASE = [
     ("queues", "pause", "default"),
     ("queues", "resume", "default"),
     ("workers",),
+    ("actions",),
+    ("breakers",),
+    ("breakers", "open", "x"),
     ("doctor",),
 ]
 NEED_THE_SCHEMA = [words for words in NEED_A_DATABASE if words[0] not in {"migrate", "doctor"}]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "marks", "queues")
+RECORDS = "pgqueue.actions, pgqueue.breakers, pgqueue.alerts, pgqueue.alert_messages, pgqueue.attempt_counts"
 GROWN = r"""
 SELECT format('DROP %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) FROM pg_class
 WHERE relnamespace = 'pgqueue'::regnamespace AND (
@@ -46,7 +47,7 @@ def database_url(shared_database_url: str) -> str:
 
 def make_new(conn: Connection) -> None:
     """Leave nothing of the test before but the tables."""
-    conn.execute("TRUNCATE pgqueue.jobs")
+    conn.execute(f"TRUNCATE pgqueue.jobs, {RECORDS}")
     for table in TABLES:
         conn.execute(f"DELETE FROM pgqueue.{table}")
     for drop in column(conn, GROWN):

@@ -16,7 +16,7 @@ branch_labels = None
 depends_on = None
 
 # One file of tables and columns for each part, with its way back beside it (`…_down.sql`).
-PARTS = ("0002_business",)
+PARTS = ("0002_business", "0002_actions", "0002_breakers", "0002_alerts")
 
 
 def upgrade() -> None:
