@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pgqueue.version import __version__
 
 if TYPE_CHECKING:
+    from pgqueue.alerts import Alerts, Email, Level, Notice, Rate, Wait, Webhook
     from pgqueue.app import App
     from pgqueue.breakers import Breaker, Breakers
     from pgqueue.context import Context, bind, current_context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pgqueue.worker.context import JobContext
 
 __all__ = [
+    "Alerts",
     "App",
     "AsyncQueue",
     "Breaker",
@@ -32,16 +34,22 @@ __all__ = [
     "Death",
     "Discard",
     "Done",
+    "Email",
     "Job",
     "JobContext",
     "JobFailed",
+    "Level",
+    "Notice",
     "Outcome",
     "Queue",
     "QueueSettings",
+    "Rate",
     "Retry",
     "RetryIn",
     "Settings",
     "Snooze",
+    "Wait",
+    "Webhook",
     "__version__",
     "bind",
     "current_context",
@@ -49,6 +57,7 @@ __all__ = [
 
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
 _HOMES = {
+    "alerts": ("Alerts", "Email", "Level", "Notice", "Rate", "Wait", "Webhook"),
     "app": ("App",),
     "breakers": ("Breaker", "Breakers"),
     "context": ("Context", "bind", "current_context"),

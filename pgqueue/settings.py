@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pgqueue.alerts import Alerts
 from pgqueue.duration import Seconds
 from pgqueue.errors import ConfigurationError
 
@@ -67,6 +68,8 @@ class Settings(BaseModel):
     """Workers a job may take down before it is buried."""
     max_payload_bytes: int = Field(default=262_144, ge=64, le=8_388_608)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    alerts: Alerts | None = Field(default_factory=Alerts)
+    """What is watched and who is told; None: nobody."""
     pooler: bool = False
     """The database is behind a transaction pooler: no prepared statements."""
     default_organization_id: str | None = None
@@ -115,6 +118,7 @@ def _all_faults(error: ValidationError) -> str:
     for fault in error.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"]) or "settings"
         variable = next((v for v, name in ENVIRONMENT.items() if name == where and os.environ.get(v)), None)
-        shown = "" if where == "database_url" else f" (is {fault['input']!r})"
+        secret = where == "database_url" or where.startswith("alerts.")  # may be, or be beside one
+        shown = "" if secret else f" (is {fault['input']!r})"
         faults.append(f"{where}{f' (from {variable})' if variable else ''}: {fault['msg']}{shown}")
     return f"{len(faults)} fault(s) in the settings: " + "; ".join(faults)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.cli import actions, breakers, dead, jobs, operate, queues
+from pgqueue.cli import actions, alerts, breakers, dead, jobs, operate, queues
 from pgqueue.cli.state import URL_VARIABLE, Options
 
 EPILOG = (
@@ -50,6 +50,7 @@ app.add_typer(queues.group, name="queues")
 app.command()(queues.workers)
 app.add_typer(actions.group, name="actions")
 app.add_typer(breakers.group, name="breakers")
+app.add_typer(alerts.group, name="alerts")
 app.command()(operate.kinds)
 app.command()(operate.doctor)
 app.command()(operate.bench)

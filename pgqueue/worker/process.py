@@ -18,6 +18,7 @@ from pgqueue import outcome as fate
 from pgqueue.queries.lifecycle import Lifecycle
 from pgqueue.queries.upkeep import Registration, Upkeep
 from pgqueue.version import __version__
+from pgqueue.worker.alerting import Alerting
 from pgqueue.worker.burial import Burial
 from pgqueue.worker.crew import Crew
 from pgqueue.worker.engines import Engines
@@ -74,6 +75,7 @@ class Worker:
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
         self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
+        self.alerting = Alerting(self.links[2], settings, telemetry, lambda: self.keeper.token is not None)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
         self.crew = Crew(
             self.slots,
@@ -95,12 +97,12 @@ class Worker:
         self._on_watch = on_watch
         self._until_empty = until_empty
         self._stopping = asyncio.Event()
-        self._signals = 0
         self._watched = time.monotonic()
         self._next_poll = 0.0
 
     heartbeat: Heartbeat | None = None
     _in_danger = False
+    _signals = 0
 
     # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,6 +122,7 @@ class Worker:
                 asyncio.create_task(loop.run())
                 for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop)
             ]
+            alerting = [asyncio.create_task(loop.run()) for loop in self.alerting.loops]
             runners = self.crew.start()
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
@@ -129,8 +132,8 @@ class Worker:
             await self._stopping.wait()
             heartbeat.draining = True
             await self._drain()
-            self._halt(listening, runners)
-            _, deaf = await asyncio.wait([*loops, listening, *runners], timeout=_PATIENCE)
+            self._halt([listening, *alerting, *runners])
+            _, deaf = await asyncio.wait([*loops, listening, *alerting, *runners], timeout=_PATIENCE)
             self.stubborn = bool(deaf)
             if deaf:
                 self.exit_code = GAVE_BACK
@@ -191,12 +194,11 @@ class Worker:
                 self.pump_loop.wake()
                 await asyncio.sleep(_WATCH / 5)
 
-    def _halt(self, listening: asyncio.Task[None], runners: list[asyncio.Task[None]]) -> None:
+    def _halt(self, others: list[asyncio.Task[None]]) -> None:
         for loop in (self.pump_loop, self.relay_loop, self.upkeep_loop, self.watch_loop):
             loop.stop()
-        listening.cancel()
-        for runner in runners:
-            runner.cancel()
+        for other in others:
+            other.cancel()
 
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
@@ -211,6 +213,7 @@ class Worker:
         self.runner.close()
         for link in self.links:
             await link.close()
+        await self.alerting.close()
         await self.engines.close()
 
     async def _return_rest(self) -> None:

@@ -28,6 +28,7 @@ NEED_A_DATABASE = [
     ("queues", "resume", "default"),
     ("workers",),
     ("actions",),
+    ("alerts",),
     ("breakers",),
     ("breakers", "open", "x"),
     ("doctor",),
