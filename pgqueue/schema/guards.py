@@ -31,7 +31,7 @@ def actions(tables: sa.MetaData, clock: sa.TextClause) -> None:
         sa.CheckConstraint("affected >= 0", name="actions_affected_counted"),
         sa.CheckConstraint("length(done_by) <= 200", name="actions_done_by_length"),
         sa.CheckConstraint("verb ~ '^[a-z][a-z_]{0,39}$'", name="actions_verb_plain"),
-        sa.CheckConstraint("length(target) <= 500", name="actions_target_length"),
+        sa.CheckConstraint("length(target) <= 600", name="actions_target_length"),
     )
     sa.Index("actions_by_time", table.c.done_at)
 

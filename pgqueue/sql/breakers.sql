@@ -66,7 +66,7 @@ WITH opened AS (
   RETURNING b.dependency, b.host
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected, filter)
-  SELECT %(by)s, 'open', 'breaker ' || o.dependency || ' ' || o.host, 1, jsonb_strip_nulls(jsonb_build_object('for', %(lasts)s::interval))
+  SELECT left(%(by)s::text, 200), 'open', 'breaker ' || o.dependency || ' ' || o.host, 1, jsonb_strip_nulls(jsonb_build_object('for', %(lasts)s::interval))
   FROM opened o
 )
 SELECT true FROM opened
@@ -79,7 +79,7 @@ WITH closed AS (
   WHERE b.dependency = %(dependency)s AND b.host = %(host)s RETURNING b.dependency, b.host
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
-  SELECT %(by)s::text, 'close', 'breaker ' || c.dependency || ' ' || c.host, 1 FROM closed c
+  SELECT left(%(by)s::text, 200), 'close', 'breaker ' || c.dependency || ' ' || c.host, 1 FROM closed c
 )
 SELECT true FROM closed
 
@@ -89,7 +89,7 @@ WITH gone AS (
   DELETE FROM pgqueue.breakers b WHERE b.dependency = %(dependency)s AND b.host = %(host)s RETURNING b.dependency, b.host
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
-  SELECT %(by)s::text, 'reset', 'breaker ' || g.dependency || ' ' || g.host, 1 FROM gone g
+  SELECT left(%(by)s::text, 200), 'reset', 'breaker ' || g.dependency || ' ' || g.host, 1 FROM gone g
 )
 SELECT true FROM gone
 

@@ -45,7 +45,7 @@ WITH done AS MATERIALIZED (
   SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, reason, affected)
-  SELECT %(by)s, 'cancel', 'job ' || %(id)s::text, %(reason)s, 1 FROM done d
+  SELECT left(%(by)s::text, 200), 'cancel', 'job ' || %(id)s::text, %(reason)s, 1 FROM done d
   WHERE d.result IS NOT NULL AND %(by)s::text <> ''
 )
 SELECT d.result FROM done d
@@ -59,7 +59,7 @@ WITH risen AS (
     (SELECT pgqueue.clock()) + (%(ahead)s::bigint + array_position(%(ids)s::bigint[], d.id) - 1) * %(spacing)s::interval AS due
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
-  SELECT %(by)s::text, 'requeue', 'dead letters', %(filter)s::text::jsonb, count(*) FROM risen HAVING count(*) > 0
+  SELECT left(%(by)s::text, 200), 'requeue', 'dead letters', %(filter)s::text::jsonb, count(*) FROM risen HAVING count(*) > 0
 )
 INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, max_attempts, payload_version, lane,
   correlation_id, trace_id, queue, kind, organization_id, user_id, unique_hash, limits, cost, args, errors)
@@ -75,7 +75,7 @@ WITH gone AS (
   DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, reason, filter, affected)
-  SELECT %(by)s::text, 'discard', 'dead letters', %(reason)s, %(filter)s::text::jsonb, count(*) FROM gone HAVING count(*) > 0
+  SELECT left(%(by)s::text, 200), 'discard', 'dead letters', %(reason)s, %(filter)s::text::jsonb, count(*) FROM gone HAVING count(*) > 0
 )
 INSERT INTO pgqueue.finished_jobs (keep_until, finished_at, id, state, reason, queue, kind, payload_version,
   organization_id, user_id, correlation_id, trace_id, attempt, max_attempts, crashes, claims, enqueued_at, run_at,
@@ -92,7 +92,7 @@ WITH paused AS (
   WHERE q.name = %(queue)s RETURNING q.name
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
-  SELECT %(by)s::text, 'pause', 'queue ' || p.name, 1 FROM paused p
+  SELECT left(%(by)s::text, 200), 'pause', 'queue ' || p.name, 1 FROM paused p
 )
 SELECT p.name FROM paused p
 
@@ -101,7 +101,7 @@ WITH resumed AS (
   UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL WHERE q.name = %(queue)s RETURNING q.name
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
-  SELECT %(by)s::text, 'resume', 'queue ' || r.name, 1 FROM resumed r
+  SELECT left(%(by)s::text, 200), 'resume', 'queue ' || r.name, 1 FROM resumed r
 )
 SELECT r.name FROM resumed r
 

@@ -79,3 +79,9 @@ def test_the_record_cannot_be_changed(cli: Cli, conn: Conn, statement: str) -> N
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only added to"):
         conn.execute(statement)
     assert [act[0] for act in _acts(cli)] == ["ann"]
+
+
+def test_a_name_that_is_too_long_is_cut_and_fails_no_act(cli: Cli, conn: Conn) -> None:
+    job = dead(conn)
+    assert Queue(Settings(environment={}), wake="off").requeue(conn, [job], by="x" * 500) == [job]
+    assert _acts(cli)[0][0] == "x" * 200

@@ -52,7 +52,7 @@ def test_what_is_raised_is_listed_and_is_a_fault(cli: Cli, conn: Conn) -> None:
     write(conn)
     ran = cli("alerts")
     assert ran.code == 1
-    assert r"2 \x1b[31mdied" in ran.out
+    assert r"2 of Mail \x1b[31mdied" in ran.out
     (one,) = cli("alerts", "list", "--json").json
     assert (one["rule"], one["subject"], one["value"]) == ("dead_letters", "kind Mail", 2.0)
 

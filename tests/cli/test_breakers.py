@@ -105,4 +105,5 @@ def test_a_breaker_that_never_failed_is_not_known(cli: Cli, verb: str) -> None:
 
 def test_names_and_times_that_cannot_be_are_refused(cli: Cli) -> None:
     assert cli("breakers", "open", "x" * 201).code == 2
+    assert cli("breakers", "open", "x" * 200, "y" * 300).code == 0
     assert cli("breakers", "open", "x", "--for", "10").code == 2

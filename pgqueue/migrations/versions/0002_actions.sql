@@ -5,7 +5,7 @@ CREATE TABLE pgqueue.actions (
   affected bigint NOT NULL CONSTRAINT actions_affected_counted CHECK (affected >= 0),
   done_by text NOT NULL CONSTRAINT actions_done_by_length CHECK (length(done_by) <= 200),
   verb text COLLATE "C" NOT NULL CONSTRAINT actions_verb_plain CHECK (verb ~ '^[a-z][a-z_]{0,39}$'),
-  target text NOT NULL CONSTRAINT actions_target_length CHECK (length(target) <= 500),
+  target text NOT NULL CONSTRAINT actions_target_length CHECK (length(target) <= 600),
   reason text NOT NULL DEFAULT '',
   filter jsonb NOT NULL DEFAULT '{}'
 );
