@@ -22,7 +22,7 @@ settings = Settings(
                 sender="queue@example.org",
                 host="localhost",
                 port=int(os.environ.get("MAIL_PORT", "25")),
-                start_tls=False,
+                tls="none",
             )
         ],
         hooks=[page],

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -115,10 +115,17 @@ class Email(_Strict):
     sender: str = Field(min_length=3)
     host: str = "localhost"
     port: int = Field(default=587, ge=1, le=65_535)
-    start_tls: bool = True
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """``starttls`` (port 587), ``implicit`` (port 465), or ``none``: for a relay on this host."""
     username: str | None = None
     password: Source | None = None
     timeout: Seconds = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if self.username is not None and self.tls == "none":
+            raise ValueError('the password would be readable on its way; say tls="starttls" or "implicit"')
+        return self
 
 
 class Notice(NamedTuple):
@@ -151,7 +158,7 @@ class Alerts(_Strict):
     repeat: Seconds = timedelta(hours=4)
     """After this an alert that is still raised is told again."""
     tries: int = Field(default=8, ge=1, le=50)
-    """How often the delivery of one message is tried: over about half an hour."""
+    """How often the delivery of one message is tried: over about twenty minutes."""
     dead_letters: Level | None = Level(above=1, below=1, samples=1)
     """Jobs of one kind that died within the window."""
     long_wait: Wait | None = Wait(above=timedelta(minutes=5), below=timedelta(minutes=1))

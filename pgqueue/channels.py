@@ -160,8 +160,8 @@ class _Mail:
     def __call__(self, notice: Notice) -> None:
         mail = self._mail
         try:
-            with smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout.total_seconds()) as server:
-                if mail.start_tls:
+            with self._connected() as server:
+                if mail.tls == "starttls":
                     server.starttls(context=ssl.create_default_context())
                 if mail.username is not None:
                     server.login(mail.username, read_secret(mail.password) if mail.password else "")
@@ -170,6 +170,12 @@ class _Mail:
             raise NotDelivered(f"the mail server answered with {error.smtp_code}") from None
         except (smtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"the mail server cannot be used: {type(error).__name__}") from None
+
+    def _connected(self) -> smtplib.SMTP:
+        mail, seconds = self._mail, self._mail.timeout.total_seconds()
+        if mail.tls == "implicit":
+            return smtplib.SMTP_SSL(mail.host, mail.port, timeout=seconds, context=ssl.create_default_context())
+        return smtplib.SMTP(mail.host, mail.port, timeout=seconds)
 
 
 def _letter(mail: Email, notice: Notice) -> EmailMessage:

@@ -19,10 +19,7 @@ PgqueueError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import timedelta
+from datetime import timedelta
 
 
 class PgqueueError(Exception):
@@ -76,7 +73,9 @@ class JobTimeout(PgqueueError):
 class CircuitOpen(PgqueueError):
     """The dependency's circuit is open: nothing was sent. A job that raises this is snoozed, no attempt is spent."""
 
-    def __init__(self, message: str, *, retry_in: timedelta, breaker: tuple[str, str]) -> None:
+    def __init__(
+        self, message: str, *, retry_in: timedelta = timedelta(seconds=15), breaker: tuple[str, str] = ("", "")
+    ) -> None:
         """Say when to try again, and which breaker (dependency, host)."""
         super().__init__(message)
         self.retry_in = retry_in

@@ -70,7 +70,7 @@ def test_messages_say_whether_they_arrived(cli: Cli, conn: Conn) -> None:
 def test_every_channel_is_tested(bare_cli: Cli, with_alerts: Callable[[Alerts | None], None]) -> None:
     told: list[object] = []
     with http_receiver() as hooked, mail_receiver() as (mailbox, port), structlog.testing.capture_logs() as lines:
-        mail = Email(to=["ops@example.org"], sender="q@example.org", host="127.0.0.1", port=port, start_tls=False)
+        mail = Email(to=["ops@example.org"], sender="q@example.org", host="127.0.0.1", port=port, tls="none")
         with_alerts(Alerts(webhooks=[Webhook(url=hooked.url)], emails=[mail], hooks=[told.append]))
         ran = bare_cli("alerts", "test", "--app", "tests.cli.test_alerts:app", "--json")
     assert ran.code == 0

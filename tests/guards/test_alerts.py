@@ -257,7 +257,7 @@ async def test_a_webhook_is_signed_and_a_receiver_can_check_it(
 
 async def test_a_mail_says_what_and_where_to_look(hall: Hall, conn: Conn) -> None:
     with mail_receiver() as (mailbox, port):
-        mail = Email(to=["ops@example.org"], sender="queue@example.org", host="127.0.0.1", port=port, start_tls=False)
+        mail = Email(to=["ops@example.org"], sender="queue@example.org", host="127.0.0.1", port=port, tls="none")
         serve(hall, dead_letters=Level(above=1, below=1, samples=1), emails=[mail])
         job = dead(conn, "Mail\nBcc: x@example.org")
         async with hall.working():

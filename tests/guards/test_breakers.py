@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ def test_failures_in_a_row_open_the_circuit_and_nothing_more_is_sent(make: Make,
         pytest.fail("it was called")
     assert timedelta(seconds=25) < refused.value.retry_in <= timedelta(seconds=30)
     assert refused.value.breaker == NAME
+    copied = pickle.loads(pickle.dumps(refused.value))  # noqa: S301 - a job may have run in another process
+    assert (copied.retry_in, copied.breaker) == (refused.value.retry_in, NAME)
 
 
 def test_the_failure_that_opens_the_circuit_is_the_one_that_is_seen(make: Make) -> None:

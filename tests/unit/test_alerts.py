@@ -85,6 +85,7 @@ def test_nothing_flaps_as_long_as_the_lower_threshold_is_not_passed(values: list
         {"webhooks": [{"url": "https://example.org", "secret": "whsec_abc"}]},
         {"emails": [{"to": [], "sender": "a@b"}]},
         {"emails": [{"to": ["a@b"], "sender": "a@b", "password": "hunter2"}]},
+        {"emails": [{"to": ["a@b"], "sender": "a@b", "username": "a", "password": "env:X", "tls": "none"}]},
         {"telegram": True},
     ],
 )
