@@ -79,9 +79,10 @@ class Mailbox:
 
 
 @contextmanager
-def mail_receiver() -> Iterator[tuple[Mailbox, int]]:
+def mail_receiver(**options: Any) -> Iterator[tuple[Mailbox, int]]:
+    """``options``: of aiosmtpd's Controller, such as TLS and who may log in."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=_free_port())
+    controller = Controller(mailbox, hostname="127.0.0.1", port=_free_port(), **options)
     controller.start()
     try:
         yield mailbox, controller.port
