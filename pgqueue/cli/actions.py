@@ -1,15 +1,17 @@
 """`pgqueue actions`: who did what, and when."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pgqueue.cli.jobs import Limit
 from pgqueue.cli.output import Column, age, decoded, print_json, record, table
 from pgqueue.cli.state import opened, options
-from pgqueue.duration import duration
-from pgqueue.queries.actions import ActionRow, Actions
+from pgqueue.cli.triage import Since, within
+
+if TYPE_CHECKING:
+    from pgqueue.queries.actions import ActionRow
 
 group = typer.Typer(help="See who did what: requeue, discard, cancel, pause, … (a bare `pgqueue actions` lists).")
 
@@ -29,13 +31,14 @@ def list_actions(
     *,
     verb: Annotated[str | None, typer.Option(metavar="WORD", help="Only this: requeue, discard, pause, …")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only what this person did.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="1h", help="Only what was done within this time.")] = None,
+    since: Since = None,
     limit: Limit = 50,
 ) -> None:
     """List what people did, the last first. The record is only added to."""
-    within = None if since is None else duration(since, what="--since")
+    from pgqueue.queries.actions import Actions
+
     with opened(ctx) as database:
-        found = database.ask(Actions(database.schema).find(limit=limit, verb=verb, by=by, since=within))
+        found = database.ask(Actions(database.schema).find(limit=limit, verb=verb, by=by, since=within(since)))
     if options(ctx).json:
         print_json([{**record(one), "filter": decoded(one.filter)} for one in found])
         return
@@ -43,6 +46,6 @@ def list_actions(
     table(_COLUMNS, rows, empty="nobody did anything yet")
 
 
-def _which(one: ActionRow) -> str:
+def _which(one: "ActionRow") -> str:
     shown = "" if one.filter == "{}" else json.dumps(decoded(one.filter), ensure_ascii=False)
     return " ".join(filter(None, (shown, one.reason)))

@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.alerts import Notice
-from pgqueue.channels import channels_of, deliver
 from pgqueue.cli.jobs import Limit
 from pgqueue.cli.operate import AppPath
 from pgqueue.cli.output import Column, age, print_json, record, say, table
 from pgqueue.cli.state import app_of, opened, options
 from pgqueue.errors import ConfigurationError
-from pgqueue.queries.alerts import AlertQueries
 
 group = typer.Typer(help="See what is raised (a bare `pgqueue alerts` lists), what was told, and test the channels.")
 
@@ -40,6 +37,8 @@ _MESSAGE_COLUMNS = (
 @group.command("list")
 def list_alerts(ctx: typer.Context) -> None:
     """List the alerts that are raised, the oldest first. Exit code 1 if there is one."""
+    from pgqueue.queries.alerts import AlertQueries
+
     with opened(ctx) as database:
         found = database.ask(AlertQueries(database.schema).raised())
     if options(ctx).json:
@@ -62,6 +61,8 @@ def list_messages(
     limit: Limit = 50,
 ) -> None:
     """List messages and what became of them, the last first."""
+    from pgqueue.queries.alerts import AlertQueries
+
     with opened(ctx) as database:
         found = database.ask(AlertQueries(database.schema).messages(unsent=unsent, limit=limit))
     if options(ctx).json:
@@ -86,6 +87,9 @@ def list_messages(
 @group.command("test")
 def send_tests(ctx: typer.Context, *, app: AppPath = None) -> None:
     """Send a test message through every channel of an App's settings. Exit code 1 if one failed. Needs no database."""
+    from pgqueue.alerts import Notice
+    from pgqueue.channels import channels_of, deliver
+
     alerts = app_of(app).settings.alerts
     if alerts is None:
         raise ConfigurationError("this App's settings say alerts=None: nobody would be told")

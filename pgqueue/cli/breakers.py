@@ -8,12 +8,11 @@ import typer
 from pgqueue.cli.jobs import Limit, described
 from pgqueue.cli.output import Column, age, print_json, record, say, sheet, table
 from pgqueue.cli.state import opened, options, os_user
-from pgqueue.duration import duration
 from pgqueue.errors import ConfigurationError
-from pgqueue.queries.breakers import BreakerQueries, BreakerRow
 
 if TYPE_CHECKING:
     from pgqueue.cli.database import Database
+    from pgqueue.queries.breakers import BreakerQueries, BreakerRow
 
 group = typer.Typer(help="See circuit breakers (a bare `pgqueue breakers` lists), open, close and reset them.")
 
@@ -38,7 +37,7 @@ _STATES = {"half_open": "probing"}
 def list_breakers(ctx: typer.Context, *, limit: Limit = 100) -> None:
     """List the breakers that ever failed, those that are not closed first."""
     with opened(ctx) as database:
-        found = database.ask(BreakerQueries(database.schema).find(limit=limit))
+        found = database.ask(_queries(database).find(limit=limit))
     if options(ctx).json:
         print_json([record(one) for one in found])
         return
@@ -58,7 +57,7 @@ def list_breakers(ctx: typer.Context, *, limit: Limit = 100) -> None:
     table(_COLUMNS, rows, empty="no breaker has failed yet")
 
 
-def _again(one: BreakerRow) -> str:
+def _again(one: "BreakerRow") -> str:
     if one.state != "open":
         return ""
     if one.left_seconds is None:
@@ -70,7 +69,7 @@ def _again(one: BreakerRow) -> str:
 def show(ctx: typer.Context, dependency: Dependency, host: Host = "") -> None:
     """Show everything about one breaker."""
     with opened(ctx) as database:
-        found = database.ask(BreakerQueries(database.schema).find(dependency=dependency, host=host))
+        found = database.ask(_queries(database).find(dependency=dependency, host=host))
     if not found:
         _unknown(dependency, host)
     elif options(ctx).json:
@@ -91,10 +90,12 @@ def open_breaker(
     by: Who = None,
 ) -> None:
     """Cut a dependency off: nothing is sent, jobs that would call it wait without spending an attempt."""
+    from pgqueue.duration import duration
+
     length = None if lasts is None else duration(lasts, what="--for")
     name = _checked(dependency, host)
     with opened(ctx) as database:
-        database.ask(BreakerQueries(database.schema).open(name, lasts=length, by=by or os_user()))
+        database.ask(_queries(database).open(name, lasts=length, by=by or os_user()))
     _tell(ctx, name, "open")
 
 
@@ -117,11 +118,17 @@ def reset_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *
 def _change(
     ctx: typer.Context, database: "Database", name: tuple[str, str], state: str, *, close: bool, by: str | None
 ) -> None:
-    queries, who = BreakerQueries(database.schema), by or os_user()
+    queries, who = _queries(database), by or os_user()
     if database.ask(queries.close(name, by=who) if close else queries.reset(name, by=who)):
         _tell(ctx, name, state)
     else:
         _unknown(*name)
+
+
+def _queries(database: "Database") -> "BreakerQueries":
+    from pgqueue.queries.breakers import BreakerQueries
+
+    return BreakerQueries(database.schema)
 
 
 def _checked(dependency: str, host: str) -> tuple[str, str]:

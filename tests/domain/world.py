@@ -136,7 +136,7 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> A
         mail_deadline_seconds=1,
     )
     engine = create_async_engine(sqlalchemy_address(url))
-    breakers = Breakers(settings, fail_max=20)  # what opens a circuit is tested with the gateways
+    breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
             app = compose(engine, http, configuration, queue, breakers)
