@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from pgqueue.version import __version__
 
 if TYPE_CHECKING:
+    from pgqueue.alerts import Alerts, Email, Level, Notice, Rate, Wait, Webhook
     from pgqueue.app import App
+    from pgqueue.breakers import Breaker, Breakers
     from pgqueue.context import Context, bind, current_context
+    from pgqueue.errors import CircuitOpen
     from pgqueue.job import Death, Job, JobFailed
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
     from pgqueue.queue import AsyncQueue, Queue
@@ -20,10 +23,14 @@ if TYPE_CHECKING:
     from pgqueue.worker.context import JobContext
 
 __all__ = [
+    "Alerts",
     "App",
     "AsyncQueue",
     "AsyncSchedules",
+    "Breaker",
+    "Breakers",
     "Cancel",
+    "CircuitOpen",
     "Context",
     "Continue",
     "Dead",
@@ -31,12 +38,16 @@ __all__ = [
     "Debounce",
     "Discard",
     "Done",
+    "Email",
     "Job",
     "JobContext",
     "JobFailed",
+    "Level",
+    "Notice",
     "Outcome",
     "Queue",
     "QueueSettings",
+    "Rate",
     "Retry",
     "RetryIn",
     "Schedule",
@@ -45,6 +56,8 @@ __all__ = [
     "Snooze",
     "Throttle",
     "Unique",
+    "Wait",
+    "Webhook",
     "__version__",
     "bind",
     "current_context",
@@ -52,8 +65,11 @@ __all__ = [
 
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
 _HOMES = {
+    "alerts": ("Alerts", "Email", "Level", "Notice", "Rate", "Wait", "Webhook"),
     "app": ("App",),
+    "breakers": ("Breaker", "Breakers"),
     "context": ("Context", "bind", "current_context"),
+    "errors": ("CircuitOpen",),
     "job": ("Death", "Job", "JobFailed"),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),
     "queue": ("AsyncQueue", "Queue"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pgqueue.alerts import Alerts
 from pgqueue.duration import Seconds
 from pgqueue.errors import ConfigurationError
 from pgqueue.size import Bytes
@@ -75,6 +76,8 @@ class Settings(BaseModel):
     """What a child process may hold after a job before a new one takes its place."""
     max_payload_bytes: int = Field(default=262_144, ge=64, le=8_388_608)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    alerts: Alerts | None = Field(default_factory=Alerts)
+    """What is watched and who is told; None: nobody."""
     pooler: bool = False
     """The database is behind a transaction pooler: no prepared statements."""
     sources: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -135,6 +138,7 @@ def _all_faults(error: ValidationError) -> str:
     for fault in error.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"]) or "settings"
         variable = next((v for v, name in ENVIRONMENT.items() if name == where and os.environ.get(v)), None)
-        shown = "" if where.startswith(("database_url", "sources")) else f" (is {fault['input']!r})"
+        secret = where.startswith(("database_url", "sources", "alerts."))  # may be, or be beside one
+        shown = "" if secret else f" (is {fault['input']!r})"
         faults.append(f"{where}{f' (from {variable})' if variable else ''}: {fault['msg']}{shown}")
     return f"{len(faults)} fault(s) in the settings: " + "; ".join(faults)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgqueue.cli import dead, jobs, operate, queues, schedules, sources
+from pgqueue.cli import actions, alerts, breakers, dead, jobs, operate, queues, schedules, sources
 from pgqueue.cli.state import URL_VARIABLE, Options
 
 EPILOG = (
@@ -50,6 +50,9 @@ app.add_typer(queues.group, name="queues")
 app.add_typer(schedules.group, name="schedules")
 app.command()(queues.workers)
 app.add_typer(sources.group, name="sources")
+app.add_typer(actions.group, name="actions")
+app.add_typer(breakers.group, name="breakers")
+app.add_typer(alerts.group, name="alerts")
 app.command()(operate.kinds)
 app.command()(operate.doctor)
 app.command()(operate.bench)

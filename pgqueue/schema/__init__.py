@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life, schedules, sources
+from pgqueue.schema import around, business, guards, life, schedules, sources
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -39,6 +39,9 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     schedules.schedule_runs(tables, clock)
     business.unique(tables)
     business.effects(tables, clock)
+    guards.actions(tables, clock)
+    guards.breakers(tables, clock)
+    guards.alerts(tables, clock)
     return tables
 
 

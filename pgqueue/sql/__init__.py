@@ -19,7 +19,19 @@ from pgqueue.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAPTERS = ("lifecycle", "unique", "carry", "effects", "upkeep", "control", "schedules", "views")
+CHAPTERS = (
+    "lifecycle",
+    "unique",
+    "carry",
+    "effects",
+    "upkeep",
+    "control",
+    "schedules",
+    "actions",
+    "breakers",
+    "alerts",
+    "views",
+)
 _HEAD = re.compile(r"^-- (name|function|view): (\w+)$", re.MULTILINE)
 _SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,40}$")
 

@@ -18,6 +18,7 @@ from pgqueue import outcome as fate
 from pgqueue.queries.lifecycle import Lifecycle
 from pgqueue.queries.upkeep import Registration, Upkeep
 from pgqueue.version import __version__
+from pgqueue.worker.alerting import Alerting
 from pgqueue.worker.burial import Burial
 from pgqueue.worker.carrier import Carriers
 from pgqueue.worker.children.start import isolate, warm
@@ -76,6 +77,7 @@ class Worker:
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
         self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
+        self.alerting = Alerting(self.links[2], settings, telemetry, lambda: self.keeper.token is not None)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
         self.crew = Crew(
             self.slots,
@@ -99,9 +101,9 @@ class Worker:
         """A job did not end although it was told to: only the end of the process ends it."""
         self.started = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._signals = 0
 
     heartbeat: Heartbeat | None = None
+    _signals = 0
 
     # ── from start to end ────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,6 +122,7 @@ class Worker:
             loops = [asyncio.create_task(loop.run()) for loop in self.loops]
             self.crew.start()
             warming = asyncio.create_task(warm(self.children, self.runner))
+            alerting = [asyncio.create_task(loop.run()) for loop in self.alerting.loops]
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=list(self.slots.lanes), concurrency=self.slots.size
             )
@@ -128,9 +131,8 @@ class Worker:
             await self._stopping.wait()
             heartbeat.draining = True
             await self._drain()
-            warming.cancel()
-            self._halt(listening)
-            _, deaf = await asyncio.wait([*loops, listening, warming, *self.crew.tasks], timeout=_PATIENCE)
+            self._halt([listening, warming, *alerting])
+            _, deaf = await asyncio.wait([*loops, listening, warming, *alerting, *self.crew.tasks], timeout=_PATIENCE)
             self.stubborn = bool(deaf)
             if deaf:
                 self.exit_code = GAVE_BACK
@@ -198,13 +200,12 @@ class Worker:
                 self.pump_loop.wake()
                 await asyncio.sleep(_SOON)
 
-    def _halt(self, listening: asyncio.Task[None]) -> None:
+    def _halt(self, others: list[asyncio.Task[None]]) -> None:
         self.watch.looked = None
         for loop in self.loops:
             loop.stop()
-        listening.cancel()
-        for runner in self.crew.tasks:
-            runner.cancel()
+        for other in (*others, *self.crew.tasks):
+            other.cancel()
 
     async def _leave(self) -> None:
         with contextlib.suppress(Exception):  # the database may be gone; the row is pruned later
@@ -222,6 +223,7 @@ class Worker:
         for link in self.links:
             await link.close()
         await self.carriers.close()
+        await self.alerting.close()
         await self.engines.close()
 
     async def _return_rest(self) -> None:

@@ -235,8 +235,8 @@ async def test_a_job_of_another_organization_touches_nothing(world: World) -> No
 
 
 async def test_an_open_circuit_sends_nothing_and_spends_no_attempt(world: World) -> None:
-    world.network.faults.set("error", calls=5)
-    for number in range(5):
+    world.network.faults.set("error", calls=6)
+    for number in range(6):
         await world.schedule(f"post {number}")
     await world.work()
     await world.schedule("after the outage began")

@@ -21,6 +21,9 @@ PARTS = (
     "0002_sources",
     "0002_schedules",
     "0002_unique",
+    "0002_actions",
+    "0002_breakers",
+    "0002_alerts",
 )
 
 
