@@ -53,10 +53,13 @@ class Application:
 
 
 def compose(
-    engine: AsyncEngine, http: httpx.AsyncClient, configuration: DomainSettings, queue: AsyncQueue
+    engine: AsyncEngine,
+    http: httpx.AsyncClient,
+    configuration: DomainSettings,
+    queue: AsyncQueue,
+    breakers: Breakers,
 ) -> Application:
     """Put the application together from what is open."""
-    breakers = Breakers()
     units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
     vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
     mastodon = Mastodon(http, breakers, deadline=configuration.network_deadline)
@@ -101,10 +104,12 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
     client = httpx.AsyncClient(
         trust_env=False, timeout=httpx.Timeout(30, connect=5), headers={"User-Agent": _USER_AGENT}
     )
+    breakers = Breakers(queue.settings)
     try:
         async with client as http:
-            yield compose(engine, http, configuration, queue)
+            yield compose(engine, http, configuration, queue, breakers)
     finally:
+        breakers.close()
         await engine.dispose()
 
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from pgqueue.version import __version__
 
 if TYPE_CHECKING:
+    from pgqueue.alerts import Alerts, Email, FailureRate, Level, Notice, Wait, Webhook
     from pgqueue.app import App
+    from pgqueue.breakers import Breaker, Breakers
     from pgqueue.context import Context, bind, current_context
+    from pgqueue.errors import CircuitOpen
     from pgqueue.job import Death, Job, JobFailed
     from pgqueue.limit import Limit, Rate
     from pgqueue.outcome import Cancel, Continue, Dead, Discard, Done, Outcome, RetryIn, Snooze
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
     from pgqueue.worker.context import JobContext
 
 __all__ = [
+    "Alerts",
     "App",
     "AsyncQueue",
     "AsyncSchedules",
+    "Breaker",
+    "Breakers",
     "Cancel",
+    "CircuitOpen",
     "Context",
     "Continue",
     "Dead",
@@ -33,10 +40,14 @@ __all__ = [
     "Debounce",
     "Discard",
     "Done",
+    "Email",
+    "FailureRate",
     "Job",
     "JobContext",
     "JobFailed",
+    "Level",
     "Limit",
+    "Notice",
     "Outcome",
     "Queue",
     "QueueSettings",
@@ -49,6 +60,8 @@ __all__ = [
     "Snooze",
     "Throttle",
     "Unique",
+    "Wait",
+    "Webhook",
     "__version__",
     "bind",
     "current_context",
@@ -58,8 +71,11 @@ __all__ = [
 
 # Loaded on first use: `pgqueue --help` needs none of it, and pydantic, psycopg and structlog take half a second.
 _HOMES = {
+    "alerts": ("Alerts", "Email", "FailureRate", "Level", "Notice", "Wait", "Webhook"),
     "app": ("App",),
+    "breakers": ("Breaker", "Breakers"),
     "context": ("Context", "bind", "current_context"),
+    "errors": ("CircuitOpen",),
     "job": ("Death", "Job", "JobFailed"),
     "limit": ("Limit", "Rate"),
     "outcome": ("Cancel", "Continue", "Dead", "Discard", "Done", "Outcome", "RetryIn", "Snooze"),

@@ -16,17 +16,18 @@ PgqueueError
 ├── LockTaken              somebody holds the lock; try later
 ├── LockLost               the lock has expired or was taken over
 ├── JobTimeout             the job ran longer than its timeout
+├── CircuitOpen            a dependency failed so often that nothing is sent to it for a while
 ├── EmbeddedMissing        the extra "embedded" is not installed
 └── EmbeddedFailed         the embedded PostgreSQL did not start
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
 
 class PgqueueError(Exception):
@@ -101,6 +102,18 @@ class LockLost(PgqueueError):
 
 class JobTimeout(PgqueueError):
     """The job ran longer than its timeout."""
+
+
+class CircuitOpen(PgqueueError):
+    """The dependency's circuit is open: nothing was sent. A job that raises this is snoozed, no attempt is spent."""
+
+    def __init__(
+        self, message: str, *, retry_in: timedelta = timedelta(seconds=15), breaker: tuple[str, str] = ("", "")
+    ) -> None:
+        """Say when to try again, and which breaker (dependency, host)."""
+        super().__init__(message)
+        self.retry_in = retry_in
+        self.breaker = breaker
 
 
 class EmbeddedMissing(PgqueueError):

@@ -5,7 +5,6 @@ Every verb takes the caller's own connection first and works inside its transact
 
 from __future__ import annotations
 
-import datetime as dt
 import secrets
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
@@ -25,6 +24,7 @@ from pgqueue.wake import Waker, outbox_channel
 from pgqueue.when import when
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
-_KEEP = dt.timedelta(days=7)
 _RANDOM_BITS, _COUNT_BITS = 64, 48
 
 
@@ -88,9 +87,11 @@ class _Face:
             **uniqueness._asdict(),
         )
 
+    def _cancel(self, job_id: int, reason: str, by: str) -> Query[str | None]:
+        return self._control.cancel(checked_id(job_id), reason=checked_note(reason), by=checked_note(by))
+
     def _discard(self, job_ids: Iterable[int], by: str, reason: str) -> Query[list[int]]:
-        ids, by, reason = checked_ids(job_ids), checked_note(by), checked_note(reason)
-        return self._control.discard_dead(ids, by=by, reason=reason, keep=_KEEP)
+        return self._control.discard_dead(checked_ids(job_ids), by=checked_note(by), reason=checked_note(reason))
 
     def _context(self, given: Context | None) -> Context:
         return required_context(given, self.settings.default_organization_id, self.settings.default_user_id)
@@ -173,12 +174,12 @@ class Queue(_Face, SyncEffects):
         elif self._in_transaction:
             run(conn, self._hint)
 
-    def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "") -> str | None:
+    def cancel(self, conn: SyncTransaction, job_id: int, *, reason: str = "", by: str = "") -> str | None:
         """Cancel a job: "cancelled" at once, "asked" if it is running, None if there is no such live job.
 
-        "merged": another job does its work, and goes on; somebody else may want it.
+        "merged": another job does its work, and goes on; somebody else may want it. ``by`` is recorded.
         """
-        return run(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
+        return run(conn, self._cancel(job_id, reason, by))
 
     def requeue(self, conn: SyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life, with a fresh budget of attempts; returns those that live again."""
@@ -192,9 +193,9 @@ class Queue(_Face, SyncEffects):
         """Stop claiming from a queue, on all hosts; False: there is no such queue."""
         return run(conn, self._control.pause(queue, by=checked_note(by)))
 
-    def resume(self, conn: SyncTransaction, queue: str) -> bool:
+    def resume(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; False: there is no such queue."""
-        return run(conn, self._control.resume(queue))
+        return run(conn, self._control.resume(queue, by=checked_note(by)))
 
 
 class AsyncQueue(_Face, AsyncEffects):
@@ -254,9 +255,9 @@ class AsyncQueue(_Face, AsyncEffects):
         elif self._in_transaction:
             await run_async(conn, self._hint)
 
-    async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "") -> str | None:
+    async def cancel(self, conn: AsyncTransaction, job_id: int, *, reason: str = "", by: str = "") -> str | None:
         """Cancel a job; see `Queue.cancel`."""
-        return await run_async(conn, self._control.cancel(checked_id(job_id), reason=checked_note(reason), keep=_KEEP))
+        return await run_async(conn, self._cancel(job_id, reason, by))
 
     async def requeue(self, conn: AsyncTransaction, job_ids: Iterable[int], *, by: str) -> list[int]:
         """Give dead jobs another life; see `Queue.requeue`."""
@@ -270,9 +271,9 @@ class AsyncQueue(_Face, AsyncEffects):
         """Stop claiming from a queue; see `Queue.pause`."""
         return await run_async(conn, self._control.pause(queue, by=checked_note(by)))
 
-    async def resume(self, conn: AsyncTransaction, queue: str) -> bool:
+    async def resume(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; see `Queue.resume`."""
-        return await run_async(conn, self._control.resume(queue))
+        return await run_async(conn, self._control.resume(queue, by=checked_note(by)))
 
 
 def _trace() -> UUID:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from pgqueue import configuration
+from pgqueue.alerts import Alerts
 from pgqueue.configuration import Key, Layer
 from pgqueue.duration import Seconds
 from pgqueue.errors import InvalidSettings
@@ -120,6 +121,8 @@ class Settings(BaseModel):
     """What a child process may hold after a job before a new one takes its place."""
     max_payload_bytes: int = Field(default=262_144, ge=64, le=8_388_608)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    alerts: Alerts | None = Field(default_factory=Alerts)
+    """What is watched and who is told; None: nobody."""
     pooler: bool = False
     """The database is behind a transaction pooler: no prepared statements."""
     sources: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -156,7 +159,8 @@ class Settings(BaseModel):
         try:
             self.__pydantic_validator__.validate_python(sound, self_instance=trial)
         except ValidationError as error:  # only what a model's own validator says is left
-            raise InvalidSettings([*told, *(str(fault["msg"]) for fault in error.errors())]) from None
+            left = [fault for fault in error.errors() if tuple(map(str, fault["loc"])) not in faulty]
+            raise InvalidSettings([*told, *(str(fault["msg"]) for fault in left)]) from None
         told += [
             text
             for keys, text in _contradictions(trial)
@@ -239,13 +243,13 @@ def _faults(model: type[Settings], layer: Layer) -> Iterator[tuple[Key, str]]:
             if fault["type"] == "extra_forbidden":
                 yield key, f"{where}: unknown setting; {configuration.suggestion(key[-1], _known(key))}"
             else:
-                shown = "" if key[0] in ("database_url", "sources") else f" (is {_shown(fault['input'])})"
+                shown = "" if key[0] in ("database_url", "sources", "alerts") else f" (is {_shown(fault['input'])})"
                 yield key, f"{where}: {fault['msg']}{shown}"
 
 
 def _known(key: Key) -> list[str]:
     """Return the settings that may stand beside this one."""
-    below: dict[str, type[BaseModel]] = {"queues": QueueSettings, "supervise": SuperviseSettings}
+    below: dict[str, type[BaseModel]] = {"queues": QueueSettings, "supervise": SuperviseSettings, "alerts": Alerts}
     return list(below.get(key[0] if len(key) > 1 else "", Settings).model_fields)
 
 

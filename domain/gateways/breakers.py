@@ -1,4 +1,4 @@
-"""One circuit breaker per provider and host: an outage of one network does not cost calls to the others."""
+"""One circuit breaker per provider and host, shared by all workers: an outage of one costs no calls to others."""
 
 from __future__ import annotations
 
@@ -6,46 +6,35 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pybreaker import CircuitBreaker, CircuitBreakerError
-
+import pgqueue
 from domain.gateways.failures import AuthExpired, CircuitOpen, RateLimited, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pgqueue import Settings
 
 # These answers prove that the other side works.
 ANSWERS = (RateLimited, Rejected, AuthExpired)
 
 
 class Breakers:
-    """The breakers of this process, made on first use."""
+    """The breakers of the gateways, made on first use."""
 
-    def __init__(self, *, fail_max: int = 5, reset_after: timedelta = timedelta(seconds=30)) -> None:
-        self._fail_max = fail_max
-        self._reset_after = reset_after
-        self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
-
-    def of(self, provider: str, host: str) -> CircuitBreaker:
-        """Return the breaker of this provider and host."""
-        key = (provider, host)
-        if key not in self._breakers:
-            self._breakers[key] = CircuitBreaker(
-                fail_max=self._fail_max,
-                reset_timeout=self._reset_after.total_seconds(),
-                exclude=list(ANSWERS),
-                name=f"{provider} {host}",
-                # else the failure that opens the circuit would hide what failed
-                throw_new_error_on_trip=False,
-            )
-        return self._breakers[key]
+    def __init__(
+        self, settings: Settings, *, fail_max: int = 5, reset_after: timedelta = timedelta(seconds=30)
+    ) -> None:
+        self._breakers = pgqueue.Breakers(settings, fail_max=fail_max, reset_timeout=reset_after, exclude=ANSWERS)
 
     @contextmanager
     def calling(self, provider: str, host: str) -> Iterator[None]:
         """Make one call inside this block; raises `CircuitOpen` instead when the circuit is open."""
-        breaker = self.of(provider, host)
         try:
-            with breaker.calling():
+            with self._breakers.calling(provider, host):
                 yield
-        except CircuitBreakerError as error:
-            message = f"{provider} at {host} failed {self._fail_max} times in a row; nothing was sent"
-            raise CircuitOpen(message, code="circuit_open", wait=self._reset_after) from error
+        except pgqueue.CircuitOpen as error:
+            raise CircuitOpen(str(error), code="circuit_open", wait=error.retry_in) from error
+
+    def close(self) -> None:
+        """Close the connection through which the state is shared."""
+        self._breakers.close()

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 USAGE, DATABASE, INTERRUPTED = 2, 3, 130
 
-_NOUNS = ("jobs", "dead", "queues", "schedules", "sources", "workers", "limits", "weights")
+_NOUNS = (
+    "jobs",
+    "dead",
+    "queues",
+    "schedules",
+    "sources",
+    "workers",
+    "limits",
+    "weights",
+    "actions",
+    "breakers",
+    "alerts",
+)
 _GLOBAL_FLAGS = ("--json", "--embedded")
 _GLOBAL_VALUES = ("--database-url", "--schema", "--config")
 

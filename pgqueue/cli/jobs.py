@@ -156,12 +156,13 @@ def cancel_jobs(
     ids: JobIds,
     *,
     reason: Annotated[str, typer.Option(help="Why; kept with the job.")] = "",
+    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
 ) -> None:
     """Cancel jobs; a running one is asked to stop, a merged one is left alone. Exit code 1 if one was not live."""
-    why = reason or f"cancelled by {os_user()}"
+    why = reason or f"cancelled by {by or os_user()}"
     with opened(ctx) as database:
         results = [
-            (job, database.ask(database.control.cancel(job, reason=why, keep=KEEP_CANCELLED)))
+            (job, database.ask(database.control.cancel(job, reason=why, keep=KEEP_CANCELLED, by=by or os_user())))
             for job in dict.fromkeys(ids)
         ]
     if options(ctx).json:

@@ -132,6 +132,8 @@ _STATES = {
     "warning": "yellow",
     "paused": "yellow",
     "held": "yellow",
+    "probing": "yellow",
+    "raised": "bold red",
 }
 
 

@@ -107,10 +107,15 @@ def pause(
 
 
 @group.command("resume")
-def resume(ctx: typer.Context, queue: Name) -> None:
+def resume(
+    ctx: typer.Context,
+    queue: Name,
+    *,
+    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+) -> None:
     """Claim from a paused queue again."""
     with opened(ctx) as database:
-        if not database.ask(database.control.resume(queue)):
+        if not database.ask(database.control.resume(queue, by=by or os_user())):
             raise _unknown(database, queue)
         database.tell_workers(queue)
     _tell(ctx, queue, "open", f"queue {queue} is open")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pgqueue.cli import actions, alerts, breakers, dead, jobs, limits, operate, queues, run, schedules, sources, workers
 from pgqueue.cli import config as config_group
-from pgqueue.cli import dead, jobs, limits, operate, queues, run, schedules, sources, workers
 from pgqueue.cli.state import URL_VARIABLE, Options
 from pgqueue.configuration import CONFIG_VARIABLE
 
@@ -77,6 +77,9 @@ app.add_typer(workers.group, name="workers")
 app.add_typer(config_group.group, name="config")
 app.add_typer(limits.limits, name="limits")
 app.add_typer(limits.weights, name="weights")
+app.add_typer(actions.group, name="actions")
+app.add_typer(breakers.group, name="breakers")
+app.add_typer(alerts.group, name="alerts")
 app.command()(operate.kinds)
 app.command()(operate.doctor)
 app.command()(operate.bench)

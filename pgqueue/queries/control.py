@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from pgqueue.db import Query
@@ -21,8 +23,8 @@ from pgqueue.queries.control_rows import (
 from pgqueue.sql import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from pgqueue.db import Rows
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MOST_IDS = 100
+KEEP = timedelta(days=7)
+"""How long a job is kept that somebody cancelled or discarded."""
 MOST = 10_000
 """Counts for people go no further than this, so that looking at a full queue costs it nothing."""
 
@@ -43,14 +48,27 @@ class Control:
 
     # ------------------------------------------------------------ what people do
 
-    def cancel(self, job_id: int, *, reason: str, keep: timedelta) -> Query[str | None]:
+    def cancel(self, job_id: int, *, reason: str, keep: timedelta = KEEP, by: str = "") -> Query[str | None]:
         """Cancel a live job: "cancelled", "asked" (its worker is told), "merged" (nothing done), None (not live)."""
-        params = {"id": job_id, "reason": reason, "keep": keep}
+        params = {"id": job_id, "reason": reason, "keep": keep, "by": by}
         return Query(self._sql["cancel"], _first_or_none, params)
 
-    def requeue(self, ids: Sequence[int], *, by: str) -> Query[list[int]]:
-        """Give dead jobs another life; returns those that live again."""
-        return Query(self._sql["requeue"], _values, {"ids": list(ids), "by": by})
+    def requeue(
+        self,
+        ids: Sequence[int],
+        *,
+        by: str,
+        spacing: timedelta = timedelta(),
+        ahead: int = 0,
+        told: Mapping[str, object] | None = None,
+    ) -> Query[list[int]]:
+        """Give dead jobs another life; returns those that live again.
+
+        ``spacing``: each so much later than the one before, of which there are ``ahead`` already; ``told``: what was
+        asked for, for the record.
+        """
+        params = {"ids": list(ids), "by": by, "spacing": spacing, "placed": ahead, "filter": _filter(ids, told)}
+        return Query(self._sql["requeue"], _values, params)
 
     def dead_rivals(self, ids: Sequence[int]) -> Query[dict[int, int]]:
         """Return, for dead jobs that cannot be requeued, which live job is the same."""
@@ -60,18 +78,26 @@ class Control:
         """Return the job into which this one was merged, or None."""
         return Query(self._sql["survivor"], _first_or_none, {"id": job_id})
 
-    def discard_dead(self, ids: Sequence[int], *, reason: str, by: str, keep: timedelta) -> Query[list[int]]:
+    def discard_dead(
+        self,
+        ids: Sequence[int],
+        *,
+        reason: str,
+        by: str,
+        keep: timedelta = KEEP,
+        told: Mapping[str, object] | None = None,
+    ) -> Query[list[int]]:
         """End dead jobs as discarded; returns those that were dead."""
-        params = {"ids": list(ids), "reason": reason, "by": by, "keep": keep}
+        params = {"ids": list(ids), "reason": reason, "by": by, "keep": keep, "filter": _filter(ids, told)}
         return Query(self._sql["discard_dead"], _values, params)
 
     def pause(self, queue: str, *, by: str, duration: timedelta | None = None) -> Query[bool]:
         """Stop claims from the queue, for a while or until it is resumed; False: no such queue."""
         return Query(self._sql["pause"], bool, {"queue": queue, "by": by, "duration": duration})
 
-    def resume(self, queue: str) -> Query[bool]:
+    def resume(self, queue: str, *, by: str) -> Query[bool]:
         """Let the queue be claimed from again; False: no such queue."""
-        return Query(self._sql["resume"], bool, {"queue": queue})
+        return Query(self._sql["resume"], bool, {"queue": queue, "by": by})
 
     def wake(self, channel: str, payload: str) -> Query[None]:
         """Hint at work."""
@@ -112,6 +138,10 @@ class Control:
         """Return a page of ids of dead letters that died until then, in order."""
         params = {**which._asdict(), "after": after, "until": until, "limit": limit}
         return Query(self._sql["dead_ids"], _values, params)
+
+    def still_dead(self, ids: Sequence[int]) -> Query[list[int]]:
+        """Of these jobs, return those that are dead."""
+        return Query(self._sql["still_dead"], _values, {"ids": list(ids)})
 
     def show_dead(self, job_id: int) -> Query[ShownDead | None]:
         """Return everything about one dead letter."""
@@ -169,6 +199,11 @@ class Control:
     def server_settings(self) -> Query[dict[str, str]]:
         """Return the server's settings that decide whether a commit survives."""
         return Query(self._sql["server_settings"], dict)
+
+
+def _filter(ids: Sequence[int], told: Mapping[str, object] | None) -> str:
+    """Return what the record says of which jobs: the filter, or the ids as far as they are few."""
+    return json.dumps(told or {"ids": list(ids[:_MOST_IDS])})
 
 
 def _each(make: Callable[[tuple[Any, ...]], T]) -> Callable[[Rows], list[T]]:

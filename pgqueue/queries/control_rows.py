@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
 
 class DeadFilter(NamedTuple):
-    """Which dead letters; what is None does not matter. ``fingerprint`` may be a beginning of it."""
+    """Which dead letters; what is None does not matter. ``fingerprint`` may be its beginning; ``since`` is an age."""
 
     queue: str | None = None
     kind: str | None = None
@@ -21,6 +21,11 @@ class DeadFilter(NamedTuple):
     correlation_id: UUID | None = None
     reason: str | None = None
     fingerprint: str | None = None
+    since: timedelta | None = None
+
+    def told(self) -> dict[str, object]:
+        """Return what was asked for, as it is written into the record of actions."""
+        return {name: str(value) for name, value in self._asdict().items() if value is not None}
 
 
 class FoundJob(NamedTuple):

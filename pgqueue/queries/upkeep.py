@@ -179,6 +179,10 @@ class Upkeep:
         """Delete rows of workers silent for longer than ``age``."""
         return self._ids("prune_workers", age=age)
 
+    def prune_breakers(self, age: timedelta) -> Query[list[Any]]:
+        """Forget circuit breakers that have been well for ``age``."""
+        return self._ids("prune_breakers", age=age)
+
     def notification_usage(self) -> Query[list[Any]]:
         """Return how full PostgreSQL's notification queue is (0 to 1)."""
         return self._ids("notification_usage")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pgqueue.schema import around, business, life, limits, schedules, sources, supervision
+from pgqueue.schema import around, business, guards, life, limits, schedules, sources, supervision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -43,6 +43,9 @@ def metadata(schema: str = "pgqueue") -> sa.MetaData:
     limits.limits(tables, clock)
     limits.rates(tables)
     limits.fairness(tables, clock)
+    guards.actions(tables, clock)
+    guards.breakers(tables, clock)
+    guards.alerts(tables, clock)
     return tables
 
 

@@ -31,6 +31,9 @@ CHAPTERS = (
     "control",
     "schedules",
     "supervision",
+    "actions",
+    "breakers",
+    "alerts",
     "views",
 )
 _HEAD = re.compile(r"^-- (name|function|view): (\w+)$", re.MULTILINE)

@@ -45,7 +45,15 @@ END
 $$
 
 -- name: cancel
-SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
+-- Noted as an action only if somebody says that it was theirs (``by``): a program may cancel by the thousand.
+WITH done AS MATERIALIZED (
+  SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, reason, affected)
+  SELECT left(%(by)s::text, 200), 'cancel', 'job ' || %(id)s::text, %(reason)s, 1 FROM done d
+  WHERE d.result IN ('cancelled', 'asked') AND %(by)s::text <> ''
+)
+SELECT d.result FROM done d
 
 -- name: requeue
 -- A dead job lives again, with a fresh budget of attempts. `claims` goes on counting: it is the fence.
@@ -53,21 +61,26 @@ SELECT pgqueue.cancel(%(id)s, %(keep)s, %(reason)s) AS result
 -- The max_age of its kind is not in the row, so it may be snoozed for as long as a kind that says nothing.
 -- A job whose hash is live again stays dead. A hash is given by the relay alone, so whoever has one is held until the
 -- relay comes by: should another job of it have come in meanwhile, that one ends first.
+-- spacing: so much later than the one before it (a rate); placed: how many of the same act came before these.
 WITH asked AS (
   SELECT d.id, d.unique_hash, 'unique:' || encode(d.unique_hash, 'hex') AS hold,
-         row_number() OVER (PARTITION BY d.unique_hash ORDER BY d.id) AS place
+         row_number() OVER (PARTITION BY d.unique_hash ORDER BY d.id) AS place,
+         (SELECT pgqueue.clock()) + (%(placed)s::bigint + array_position(%(ids)s::bigint[], d.id) - 1) * %(spacing)s::interval AS due
   FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s)
 ), risen AS (
   DELETE FROM pgqueue.dead_jobs d USING asked a
   WHERE d.id = ANY (%(ids)s) AND d.id = a.id AND (a.unique_hash IS NULL OR a.place = 1
     AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.unique_hash = a.unique_hash OFFSET 0)
     AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = a.hold OFFSET 0))
-  RETURNING d.*, a.hold
+  RETURNING d.*, a.hold, a.due
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'requeue', 'dead letters', %(filter)s::text::jsonb, count(*) FROM risen HAVING count(*) > 0
 )
-INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, expires_at, claims, crashes, max_attempts, payload_version, lane,
-  correlation_id, trace_id, queue, kind, organization_id, user_id, hold, limits, cost, args, errors)
-SELECT r.id, r.enqueued_at, CASE WHEN r.hold IS NULL THEN (SELECT pgqueue.clock()) END,
-  (SELECT pgqueue.clock()) + interval '7 days', r.claims, (r.reason = 'crashed')::integer, r.max_attempts,
+INSERT INTO pgqueue.jobs (id, enqueued_at, run_at, not_before, expires_at, claims, crashes, max_attempts,
+  payload_version, lane, correlation_id, trace_id, queue, kind, organization_id, user_id, hold, limits, cost, args, errors)
+SELECT r.id, r.enqueued_at, CASE WHEN r.hold IS NULL THEN r.due END, CASE WHEN r.hold IS NOT NULL THEN r.due END,
+  r.due + interval '7 days', r.claims, (r.reason = 'crashed')::integer, r.max_attempts,
   r.payload_version, r.lane, r.correlation_id, r.trace_id, r.queue, r.kind, r.organization_id, r.user_id, r.hold, r.limits, r.cost, r.args,
   pgqueue.with_error(r.errors, jsonb_build_object('requeued_by', %(by)s::text)::text, r.attempt, (SELECT pgqueue.clock()))
 FROM risen r ORDER BY r.id RETURNING id
@@ -76,6 +89,9 @@ FROM risen r ORDER BY r.id RETURNING id
 -- Nobody wants the dead job any more: it ends as discarded, with who said so.
 WITH gone AS (
   DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) RETURNING d.*
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, reason, filter, affected)
+  SELECT left(%(by)s::text, 200), 'discard', 'dead letters', %(reason)s, %(filter)s::text::jsonb, count(*) FROM gone HAVING count(*) > 0
 )
 INSERT INTO pgqueue.finished_jobs (keep_until, finished_at, id, state, reason, queue, kind, payload_version,
   organization_id, user_id, correlation_id, trace_id, attempt, max_attempts, crashes, claims, enqueued_at, run_at,
@@ -87,13 +103,25 @@ SELECT n.now + %(keep)s, n.now, g.id, 'discarded', %(reason)s, g.queue, g.kind, 
 FROM gone g, (SELECT pgqueue.clock() AS now) AS n RETURNING id
 
 -- name: pause
-UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, n.now), paused_by = %(by)s,
-  resume_at = n.now + %(duration)s::interval
-FROM (SELECT pgqueue.clock() AS now OFFSET 0) AS n
-WHERE q.name = %(queue)s RETURNING q.name
+WITH paused AS (
+  UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, n.now), paused_by = %(by)s::text,
+    resume_at = n.now + %(duration)s::interval
+  FROM (SELECT pgqueue.clock() AS now OFFSET 0) AS n
+  WHERE q.name = %(queue)s RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'pause', 'queue ' || p.name, 1 FROM paused p
+)
+SELECT p.name FROM paused p
 
 -- name: resume
-UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL WHERE q.name = %(queue)s RETURNING q.name
+WITH resumed AS (
+  UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL WHERE q.name = %(queue)s RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'resume', 'queue ' || r.name, 1 FROM resumed r
+)
+SELECT r.name FROM resumed r
 
 -- name: wake
 -- Only a hint: nothing is believed from it, polling is the floor.
@@ -131,6 +159,7 @@ WHERE (%(queue)s::text IS NULL OR d.queue = %(queue)s)
   AND (%(correlation_id)s::uuid IS NULL OR d.correlation_id = %(correlation_id)s)
   AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
   AND (%(fingerprint)s::text IS NULL OR starts_with(d.fingerprint, %(fingerprint)s))
+  AND (%(since)s::interval IS NULL OR d.died_at > (SELECT pgqueue.clock()) - %(since)s::interval)
 ORDER BY d.died_at DESC, d.id DESC LIMIT %(limit)s
 
 -- name: dead_ids
@@ -144,7 +173,11 @@ WHERE d.id > %(after)s AND d.died_at <= %(until)s
   AND (%(correlation_id)s::uuid IS NULL OR d.correlation_id = %(correlation_id)s)
   AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
   AND (%(fingerprint)s::text IS NULL OR starts_with(d.fingerprint, %(fingerprint)s))
+  AND (%(since)s::interval IS NULL OR d.died_at > %(until)s::timestamptz - %(since)s::interval)
 ORDER BY d.id LIMIT %(limit)s
+
+-- name: still_dead
+SELECT d.id FROM pgqueue.dead_jobs d WHERE d.id = ANY (%(ids)s) ORDER BY d.id
 
 -- name: show_dead
 SELECT d.id, d.died_at, d.reason, d.error, d.error_type, d.fingerprint, d.queue, d.kind, d.payload_version,

@@ -27,6 +27,10 @@ class Link:
         self._name = f"pgqueue {name}"
         self.conn: psycopg.AsyncConnection[Any] | None = None
 
+    def beside(self, name: str) -> Link:
+        """Return another link to the same database, not opened yet."""
+        return Link(self._url, self._settings, name)
+
     async def open(self) -> psycopg.AsyncConnection[Any]:
         """Return the connection, a new one if there is none or it broke."""
         if self.conn is None or self.conn.closed:

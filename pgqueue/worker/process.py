@@ -16,6 +16,7 @@ from pgqueue import outcome as fate
 from pgqueue.queries.lifecycle import Lifecycle
 from pgqueue.queries.supervision import Supervision
 from pgqueue.queries.upkeep import Upkeep
+from pgqueue.worker.alerting import Alerting
 from pgqueue.worker.burial import Burial
 from pgqueue.worker.carrier import Carriers
 from pgqueue.worker.children.start import isolate, warm
@@ -77,6 +78,7 @@ class Worker:
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
         self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
+        self.alerting = Alerting(self.links[2], settings, telemetry, lambda: self.keeper.token is not None)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
         self.crew = Crew(
             self.slots,
@@ -128,6 +130,7 @@ class Worker:
             loops = [asyncio.create_task(loop.run()) for loop in self.loops]
             self.crew.start()
             warming = asyncio.create_task(warm(self.children, self.runner))
+            alerting = [asyncio.create_task(loop.run()) for loop in self.alerting.loops]
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=self.slots.served, concurrency=self.slots.size
             )
@@ -136,9 +139,8 @@ class Worker:
             await self._stopping.wait()
             heartbeat.draining = True
             await self._drain()
-            warming.cancel()
-            self._halt(listening)
-            _, deaf = await asyncio.wait([*loops, listening, warming, *self.crew.tasks], timeout=_PATIENCE)
+            self._halt([listening, warming, *alerting])
+            _, deaf = await asyncio.wait([*loops, listening, warming, *alerting, *self.crew.tasks], timeout=_PATIENCE)
             self.stubborn = bool(deaf)
             if deaf:
                 self.exit_code = GAVE_BACK
@@ -207,13 +209,12 @@ class Worker:
         longest = max((running.deadline for running in self.runner.running.values()), default=time.monotonic())
         return time.monotonic() < (self._signalled or longest) + self.settings.drain.total_seconds()
 
-    def _halt(self, listening: asyncio.Task[None]) -> None:
+    def _halt(self, others: list[asyncio.Task[None]]) -> None:
         self.watch.looked = None
         for loop in self.loops:
             loop.stop()
-        listening.cancel()
-        for runner in self.crew.tasks:
-            runner.cancel()
+        for other in (*others, *self.crew.tasks):
+            other.cancel()
 
     async def _close(self) -> None:
         """Close what is open, however far the start came."""
@@ -223,6 +224,7 @@ class Worker:
         for link in self.links:
             await link.close()
         await self.carriers.close()
+        await self.alerting.close()
         await self.engines.close()
 
     # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────

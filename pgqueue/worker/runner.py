@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import random
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pybreaker
@@ -13,7 +15,7 @@ from pydantic import ValidationError
 
 from pgqueue import outcome as fate
 from pgqueue.context import ambient
-from pgqueue.errors import DatabaseUnavailable, JobTimeout, LeaseLost
+from pgqueue.errors import CircuitOpen, DatabaseUnavailable, JobTimeout, LeaseLost
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
 from pgqueue.isolation import PROCESS
 from pgqueue.worker.context import JobContext
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from pgqueue.worker.children.run import Isolation
     from pgqueue.worker.engines import Engines
 
-_BREAKER_PAUSE = 15.0  # seconds; an open circuit is nobody's fault, so the job only waits
+_FOREIGN_PAUSE = 15.0  # seconds; a breaker of another library does not say when its circuit may be tried again
+_SPREAD = 0.1  # of a wait for an open circuit, so that not all jobs come back in one moment
 _DATABASE_PAUSE = 5.0  # seconds; the same for the queue's own database
 _BLOCKED_PAUSE = 1.0  # seconds after which a job is tried again whose earlier run goes on in this process
 
@@ -167,8 +170,8 @@ class Runner:
                     return fate.give_back(claimed)
                 case _:
                     result = JobTimeout(f"the job ran longer than its timeout of {result.timeout:g} s")
-        if isinstance(result, pybreaker.CircuitBreakerError):
-            result = fate.Snooze(f"{_BREAKER_PAUSE}s", f"circuit open: {describe(result).error}")
+        if isinstance(result, (CircuitOpen, pybreaker.CircuitBreakerError)):
+            result = _postponed(result)
         if isinstance(result, DatabaseUnavailable):
             result = fate.Snooze(f"{_DATABASE_PAUSE}s", describe(result).error)
         try:
@@ -196,6 +199,13 @@ def _without_run(claimed: Claimed, kind: Kind) -> Settlement:
         return fate.decide(claimed, kind.policy, fate.Cancel("cancelled while its worker was lost"))
     lost = Failure("WorkerLost", f"{claimed.crashes} workers were lost while running this job")
     return fate.bury(claimed, "crashed", lost)
+
+
+def _postponed(error: CircuitOpen | pybreaker.CircuitBreakerError) -> fate.Snooze:
+    """Wait until the circuit may be tried again: nobody is at fault, no attempt is spent."""
+    seconds = error.retry_in.total_seconds() if isinstance(error, CircuitOpen) else _FOREIGN_PAUSE
+    spread = random.uniform(0.0, max(seconds * _SPREAD, 0.5))  # noqa: S311 - spreads jobs, guards nothing
+    return fate.Snooze(timedelta(seconds=seconds + spread), f"circuit open: {describe(error).error}")
 
 
 def _warn_of_ignored(ctx: JobContext, result: object) -> None:

@@ -183,6 +183,7 @@ class Keeper:
             while len(pruned) >= _PAGE:
                 pruned = await self._link.run(query)
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
+        await self._link.run(self._queries.prune_breakers(timedelta(days=7)))
 
     async def _schedules(self) -> None:
         await self._link.run(self._recurrence.keep())

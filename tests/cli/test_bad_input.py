@@ -33,6 +33,10 @@ NEED_A_DATABASE = [
     ("schedules", "run", "purge"),
     ("schedules", "remove", "purge"),
     ("workers",),
+    ("actions",),
+    ("alerts",),
+    ("breakers",),
+    ("breakers", "open", "x"),
     ("doctor",),
 ]
 NEED_THE_SCHEMA = [words for words in NEED_A_DATABASE if words[0] not in {"migrate", "doctor"}]

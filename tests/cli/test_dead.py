@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgqueue.cli import dead as command
+from pgqueue.cli import redrive as command
 from tests.cli.rows import dead, enqueue
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def test_an_id_that_is_not_dead_is_named_and_the_others_are_done(cli: Cli, conn:
     job = dead(conn)
     ran = cli("dead", "requeue", job, job + 1)
     assert ran.code == 1
-    assert ran.out == f"1 job requeued: {job}\nnot dead: {job + 1}\n"
+    assert ran.out.startswith(f"1 job requeued: {job}\nnot dead (any more): {job + 1}; `pgqueue jobs show {job + 1}`")
 
 
 def test_discard_ends_the_job_with_who_and_why(cli: Cli, conn: Conn) -> None:
@@ -146,3 +146,47 @@ def test_discard_without_a_reason_is_refused(cli: Cli, conn: Conn) -> None:
     ran = cli("dead", "discard", dead(conn))
     assert ran.code == 2
     assert "--reason" in ran.err
+
+
+def test_a_rate_spreads_the_jobs_over_time_across_pages(cli: Cli, conn: Conn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "PAGE", 2)
+    ids = [dead(conn) for _ in range(5)]
+    ran = cli("dead", "requeue", "--kind", "Mail", "--rate", "30/m")
+    assert ran.out.endswith(", the last one due in 8s\n")
+    rows = conn.execute(
+        """SELECT id, round(extract(epoch FROM run_at - pgqueue.clock()) / 2) FROM pgqueue.jobs
+           WHERE expires_at = run_at + interval '7 days' ORDER BY run_at"""
+    ).fetchall()
+    assert [row[0] for row in rows] == ids
+    assert [int(row[1]) for row in rows] == [0, 1, 2, 3, 4]
+    assert cli("actions", "--json").json[0]["filter"] == {"kind": "Mail", "rate": "30/m"}
+
+
+def test_a_cap_leaves_the_rest_for_later(cli: Cli, conn: Conn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "PAGE", 2)
+    ids = [dead(conn) for _ in range(5)]
+    assert cli("dead", "requeue", "--all", "--limit", "3", "--dry-run", "--json").json["requeued"] == ids[:3]
+    assert _left(conn) == ids
+    assert cli("dead", "requeue", "--all", "--limit", "3", "--json").json["requeued"] == ids[:3]
+    assert cli("dead", "discard", "--all", "--limit", "1", "--reason", "x", "--json").json["discarded"] == [ids[3]]
+    assert _left(conn) == ids[4:]
+
+
+def test_only_what_died_lately_is_requeued(cli: Cli, conn: Conn) -> None:
+    old, new = dead(conn, ago="2 hours"), dead(conn, ago="5 minutes")
+    assert [job["id"] for job in cli("dead", "--since", "1h", "--json").json] == [new]
+    assert cli("dead", "requeue", "--since", "1h", "--json").json["requeued"] == [new]
+    assert _left(conn) == [old]
+
+
+@pytest.mark.parametrize("rate", ["50", "0/s", "-1/s", "fast", "1/d", "0.01/h"])
+def test_a_rate_that_is_none_is_refused(cli: Cli, conn: Conn, rate: str) -> None:
+    ran = cli("dead", "requeue", "--all", "--rate", rate)
+    assert ran.code == 2
+    assert "--rate" in ran.err
+
+
+def test_a_bare_number_is_no_time(cli: Cli, conn: Conn) -> None:
+    ran = cli("dead", "requeue", "--since", "60")
+    assert ran.code == 2
+    assert '"90s"' in ran.err

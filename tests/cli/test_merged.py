@@ -67,7 +67,7 @@ def test_requeue_says_what_was_left_dead_and_why(cli: Cli, conn: Conn) -> None:
     ran = cli("dead", "requeue", dead, 4711)
     assert ran.code == 1
     assert f"left dead, because the same job is live again (id {live}): {dead}\n" in ran.out
-    assert "not dead: 4711\n" in ran.out
+    assert "\nnot dead (any more): 4711; `pgqueue jobs show 4711`" in ran.out
     assert cli("dead", "requeue", dead, "--json").json["live_again"] == {str(dead): live}
 
 

@@ -36,6 +36,7 @@ def full(conn: Conn) -> Conn:
     conn.execute(
         "UPDATE pgqueue.dead_jobs SET requeued_at = pgqueue.clock(), requeued_by = 'ann' WHERE id = %s", [again]
     )
+    conn.execute("INSERT INTO pgqueue.actions (done_by, verb, target, affected) VALUES ('ann', 'pause', 'queue x', 1)")
     return conn
 
 

@@ -14,6 +14,7 @@ import pytest
 from pgqueue import Context
 from tests.conftest import sqlalchemy_address
 from tests.docs.pages import ROOT
+from tests.guards.receivers import http_receiver, mail_receiver
 
 if TYPE_CHECKING:
     import psycopg
@@ -209,3 +210,28 @@ def test_the_light_organization_does_not_wait_for_the_heavy_one(reader: Reader) 
 def test_a_request_handler_takes_from_the_rate_of_the_jobs(conn: Connection, example: None) -> None:
     limits: Any = import_module("limits")
     assert [limits.may_look_up(conn, "acme") for _ in range(3)] == [True, True, False]
+
+
+def test_an_open_circuit_spends_no_attempt_until_it_is_closed(
+    reader: Reader, conn: Connection, example: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breakers: Any = import_module("breakers")
+    breakers.queue.enqueue_many(conn, [breakers.ChargeCard(cents=n) for n in (1, 2, 3)], context=CONTEXT)
+    reader.environment["PAYMENTS_ARE_DOWN"] = "yes"
+    reader.works("breakers:app")
+    attempts = "SELECT args ->> 'cents', state, attempt FROM pgqueue.all_jobs ORDER BY id"
+    assert conn.execute(attempts).fetchall() == [("1", "waiting", 1), ("2", "waiting", 1), ("3", "waiting", 0)]
+    del reader.environment["PAYMENTS_ARE_DOWN"]
+    reader.runs("-m", "pgqueue", "breakers", "close", "payments", "api.payments.example")
+    conn.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock()")
+    assert reader.works("breakers:app").count(" cents once for pgqueue-") == 3
+
+
+def test_every_channel_of_the_example_gets_its_test(reader: Reader) -> None:
+    with http_receiver() as hooked, mail_receiver() as (mailbox, port):
+        reader.environment |= {"ALERT_URL": hooked.url, "ALERT_SECRET": "a secret", "MAIL_PORT": str(port)}
+        said = reader.runs("-m", "pgqueue", "alerts", "test", "--app", "alerts:app")
+        assert mailbox.mails
+    assert "hook page: sent" in said
+    assert "paging somebody: test pgqueue" in said
+    assert "webhook-signature" in hooked.posts[0]["headers"]

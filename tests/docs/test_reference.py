@@ -31,7 +31,7 @@ def test_no_setting_is_documented_that_is_gone() -> None:
 
 def test_every_log_event_is_documented() -> None:
     pattern = re.compile(
-        r'"((?:job|worker|loop|database|heartbeat|process|runner|schedule|sweep|upkeep|wakeups|child|logs|balance|configuration|processes|replace)\.[a-z_]+)"'
+        r'"((?:job|worker|loop|database|heartbeat|process|runner|schedule|sweep|upkeep|wakeups|child|logs|balance|configuration|processes|replace|alert|breaker)\.[a-z_]+)"'
     )
     names = {name for path in (ROOT / "pgqueue").rglob("*.py") for name in pattern.findall(path.read_text("utf-8"))}
     modules = {name for name in names if (ROOT / "pgqueue" / f"{name.replace('.', '/')}.py").exists()}

@@ -11,6 +11,7 @@ from domain.gateways.breakers import Breakers
 from domain.gateways.mastodon import Grant, Mastodon
 from domain.gateways.waiting import requested_wait
 from domain.use_cases.verdicts import VERDICTS
+from pgqueue import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,9 +23,11 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def mastodon(anyio_backend: str) -> AsyncIterator[Mastodon]:
+async def mastodon(database_url: str, anyio_backend: str) -> AsyncIterator[Mastodon]:
+    breakers = Breakers(Settings(environment={}, database_url=database_url), fail_max=2)
     async with httpx.AsyncClient(trust_env=False) as http:
-        yield Mastodon(http, Breakers(fail_max=2), deadline=timedelta(seconds=0.5))
+        yield Mastodon(http, breakers, deadline=timedelta(seconds=0.5))
+    breakers.close()
 
 
 @pytest.fixture

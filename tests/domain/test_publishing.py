@@ -218,7 +218,9 @@ async def test_a_post_that_is_a_day_late_is_missed(world: World) -> None:
 
 async def test_a_suspended_organization_publishes_nothing(world: World) -> None:
     post_id = await world.schedule()
-    await world.execute("UPDATE smm.organizations SET status = 'suspended'")
+    await world.execute(
+        "UPDATE smm.organizations SET status = 'suspended', suspended_at = now(), suspension_id = gen_random_uuid()"
+    )
     await world.work()
     assert (await world.post(post_id)).failure_code == "organization_inactive"
     assert world.texts() == []
@@ -233,8 +235,8 @@ async def test_a_job_of_another_organization_touches_nothing(world: World) -> No
 
 
 async def test_an_open_circuit_sends_nothing_and_spends_no_attempt(world: World) -> None:
-    world.network.faults.set("error", calls=5)
-    for number in range(5):
+    world.network.faults.set("error", calls=6)
+    for number in range(6):
         await world.schedule(f"post {number}")
     await world.work()
     await world.schedule("after the outage began")

@@ -15,6 +15,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.app import Application, compose
+from domain.gateways.breakers import Breakers
 from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
@@ -135,9 +136,10 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> A
         mail_deadline_seconds=1,
     )
     engine = create_async_engine(sqlalchemy_address(url))
+    breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
-            app = compose(engine, http, configuration, queue)
+            app = compose(engine, http, configuration, queue, breakers)
             queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
             tenant = await _tenant(app, network, "aurora")
             stranger = await _tenant(app, network, "horizonte")
@@ -147,6 +149,7 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> A
                 world.worker.cancel()
                 await asyncio.wait([world.worker])
     finally:
+        breakers.close()
         await engine.dispose()
 
 

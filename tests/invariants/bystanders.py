@@ -48,7 +48,7 @@ class Requeuer(Actor):
 
     def act(self) -> None:
         dead = column(self.conn, "SELECT id FROM pgqueue.dead_jobs LIMIT 5")
-        risen = sent(self, "requeue", ids=dead, by="somebody")
+        risen = sent(self, "requeue", ids=dead, by="somebody", spacing="0s", placed=0, filter="{}")
         self.journal.count("requeued", len(risen))
         self.stage.hold(3)
 

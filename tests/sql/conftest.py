@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TABLES = ("outbox", "pins", "dead_jobs", "finished_jobs", "workers", "schedules", "schedule_runs", "marks", "queues")
 UNIQUE_TABLES = ("merged_jobs", "unique_periods", "once_keys", "locks")
 LIMITING = ("rates", "rate_waits", "permits", "freed", "limits", "shares", "weights")
+RECORDS = "pgqueue.actions, pgqueue.breakers, pgqueue.alerts, pgqueue.alert_messages, pgqueue.attempt_counts"
 GROWN = r"""
 SELECT format('DROP %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) FROM pg_class
 WHERE relnamespace = 'pgqueue'::regnamespace AND (
@@ -49,7 +50,7 @@ def database_url(shared_database_url: str) -> str:
 
 def make_new(conn: Connection) -> None:
     """Leave nothing of the test before but the tables."""
-    conn.execute("TRUNCATE pgqueue.jobs")
+    conn.execute(f"TRUNCATE pgqueue.jobs, {RECORDS}")
     for table in (*LIMITING, *TABLES, *UNIQUE_TABLES):
         conn.execute(f"DELETE FROM pgqueue.{table}")
     for drop in column(conn, GROWN):

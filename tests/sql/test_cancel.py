@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def cancel(conn: Connection, job: int) -> str | None:
-    params = {"id": job, "keep": timedelta(hours=1), "reason": "not wanted"}
+    params = {"id": job, "keep": timedelta(hours=1), "reason": "not wanted", "by": ""}
     row = conn.execute(cast("Any", statement("cancel")), params).fetchone()
     return cast("str | None", row[0]) if row else None
 

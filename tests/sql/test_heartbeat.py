@@ -73,7 +73,7 @@ def test_a_row_that_is_being_settled_does_not_hold_up_the_other_leases(
 
 def test_a_heartbeat_brings_the_wish_to_cancel(conn: Connection, relay: Relay) -> None:
     jobs = claimed(conn, relay, 1)
-    params = {"id": jobs[0].id, "keep": timedelta(hours=1), "reason": "not wanted"}
+    params = {"id": jobs[0].id, "keep": timedelta(hours=1), "reason": "not wanted", "by": ""}
     assert scalar_of(conn, "cancel", params) == "asked"
     assert heartbeat(conn, jobs) == [(jobs[0].id, True)]
 

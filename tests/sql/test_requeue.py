@@ -17,7 +17,8 @@ def buried(conn: Connection, relay: Relay) -> Claimed:
 
 
 def requeue(conn: Connection, *ids: int) -> list[int]:
-    found = conn.execute(cast("Any", statement("requeue")), {"ids": list(ids), "by": "ada"})
+    params = {"ids": list(ids), "by": "ada", "spacing": "0s", "placed": 0, "filter": "{}"}
+    found = conn.execute(cast("Any", statement("requeue")), params)
     return [row[0] for row in found]
 
 
@@ -76,7 +77,7 @@ def test_a_job_the_relay_could_not_move_can_be_requeued(conn: Connection, relay:
 
 def test_a_discarded_dead_job_is_kept_with_who_said_so(conn: Connection, relay: Relay) -> None:
     dead = buried(conn, relay)
-    params = {"ids": [dead.id], "reason": "obsolete", "by": "ada", "keep": timedelta(days=1)}
+    params = {"ids": [dead.id], "reason": "obsolete", "by": "ada", "keep": timedelta(days=1), "filter": "{}"}
     assert conn.execute(cast("Any", statement("discard_dead")), params).fetchall() == [(dead.id,)]
     assert state_of(conn, dead.id) == "discarded"
     assert scalar(conn, "SELECT errors -> -1 ->> 'discarded_by' FROM pgqueue.finished_jobs") == "ada"

@@ -27,8 +27,9 @@ from tests.sql.client import (
 from tests.sql.keyed import keyed, survivor
 
 
-def requeue(conn: Connection, *ids: int) -> list[int]:
-    return [row[0] for row in conn.execute(cast("Any", statement("requeue")), {"ids": list(ids), "by": "ada"})]
+def requeue(conn: Connection, *ids: int, spacing: str = "0s", ahead: int = 0) -> list[int]:
+    params = {"ids": list(ids), "by": "ada", "spacing": spacing, "placed": ahead, "filter": "{}"}
+    return [row[0] for row in conn.execute(cast("Any", statement("requeue")), params)]
 
 
 def buried(conn: Connection, relay: Relay) -> Claimed:
@@ -92,6 +93,14 @@ def test_two_transactions_that_requeue_one_hash_neither_wait_nor_fail(
     assert [job.id for job in claim(conn)] == [first.id]
 
 
+def test_a_requeued_job_with_a_hash_keeps_its_place_in_a_rate(conn: Connection, relay: Relay) -> None:
+    dead = buried(conn, relay)
+    assert requeue(conn, dead.id, spacing="1h", ahead=1) == [dead.id]
+    relay.tick()
+    late = "SELECT unique_hash IS NOT NULL AND run_at > pgqueue.clock() + interval '59 minutes' FROM pgqueue.jobs"
+    assert scalar(conn, late)
+
+
 def test_an_open_requeue_does_not_stop_the_relay(conn: Connection, other: Connection) -> None:
     relay = Relay(conn, NO_TERM)
     dead = buried(conn, relay)
@@ -104,9 +113,10 @@ def test_an_open_requeue_does_not_stop_the_relay(conn: Connection, other: Connec
 def test_cancelling_a_merged_job_cancels_nobody_elses(conn: Connection, relay: Relay) -> None:
     first, second = keyed(conn), keyed(conn)
     relay.tick()
-    params = {"id": second, "keep": timedelta(hours=1), "reason": "not wanted"}
+    params = {"id": second, "keep": timedelta(hours=1), "reason": "not wanted", "by": "ada"}
     assert conn.execute(cast("Any", statement("cancel")), params).fetchall() == [("merged",)]
     assert state_of(conn, first) == "ready"
+    assert scalar(conn, "SELECT count(*) FROM pgqueue.actions") == 0, "nothing was done"
 
 
 @pytest.mark.parametrize("commits", [True, False])

@@ -23,6 +23,9 @@ PARTS = (
     "0002_unique",
     "0002_supervision",
     "0002_limits",
+    "0002_actions",
+    "0002_breakers",
+    "0002_alerts",
 )
 
 

@@ -1,0 +1,2 @@
+-- Takes back 0002_breakers.sql.
+DROP TABLE pgqueue.breakers;
