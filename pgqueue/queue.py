@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
@@ -52,6 +53,7 @@ class _Face:
         self._in_transaction = wake == "transaction"
         self._lifecycle = Lifecycle(self.settings.schema_name)
         self._control = Control(self.settings.schema_name)
+        self._encode = partial(encode, most_bytes=self.settings.max_payload_bytes, secrets=self.settings.secrets)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
     def _row(
@@ -63,8 +65,7 @@ class _Face:
             raise UnknownQueue(
                 f"{job.kind} goes to the queue {policy.queue!r}, which the settings do not name; known: {known}"
             )
-        fields = job.model_dump(mode="python", round_trip=True)
-        args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
+        args = self._encode(job.kind, job.model_dump(mode="python", round_trip=True), safe=policy.safe)
         return Enqueued(
             run_at=when[0],
             delay=when[1],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pgqueue.app import App
-    from pgqueue.job import Job
+    from pgqueue.job import Job, Policy
     from pgqueue.outcome import Claimed, Outcome, Settlement
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.settings import Settings
@@ -40,10 +40,10 @@ class Kind:
 
     __slots__ = ("cls", "is_async", "on_dead", "policy", "timeout", "version")
 
-    def __init__(self, cls: type[Job], timeout: float) -> None:
+    def __init__(self, cls: type[Job], timeout: float, policy: Policy) -> None:
         """Inspect the class."""
         self.cls = cls
-        self.policy = cls.policy
+        self.policy = policy
         self.timeout = timeout
         self.version = cls.policy.version
         self.is_async = inspect.iscoroutinefunction(cls.run)  # type: ignore[attr-defined]  # checked when the class was made
@@ -84,7 +84,7 @@ class Runner:
         self, app: App, settings: Settings, engines: Engines, lifecycle: Lifecycle, telemetry: Telemetry
     ) -> None:
         """Look up the kinds."""
-        self.kinds = {name: Kind(cls, app.timeout_of(cls)) for name, cls in app.kinds.items()}
+        self.kinds = {name: Kind(cls, app.timeout_of(cls), app.policy_of(cls)) for name, cls in app.kinds.items()}
         self.handle: object = None
         self.running: dict[int, Running] = {}
         self._scale = settings.time_scale

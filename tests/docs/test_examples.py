@@ -113,3 +113,16 @@ def test_a_death_is_heard(reader: Reader, conn: Connection, example: None) -> No
 def test_an_old_payload_is_brought_up_to_date(reader: Reader, conn: Connection) -> None:
     conn.execute("SELECT pgqueue.enqueue('ResizeImage', '{\"image_id\": 7, \"side\": 32}', 'org-1', 'user-1')")
     assert reader.works("versions:app") == "image 7: 32 x 32\n"
+
+
+def test_secrets_are_refused_masked_and_dead_letters_have_an_end(reader: Reader, conn: Connection) -> None:
+    refused = reader.runs("data_care.py").splitlines()
+    assert [line.split(" looks like a secret")[0] for line in refused] == ["CallPartner.note"] * 2
+    assert "hunter2" not in "".join(refused)
+    reader.works("data_care:app")
+    assert conn.execute("SELECT kind, state FROM pgqueue.all_jobs ORDER BY id").fetchall() == [
+        ("ImportFeed", "waiting"),
+        ("CallPartner", "completed"),
+    ]
+    (error,) = conn.execute("SELECT errors -> 0 ->> 'error' FROM pgqueue.jobs").fetchone() or ("",)
+    assert error == "cannot reach postgresql://ada:***@db.example.org/feeds"
