@@ -19,7 +19,7 @@ from pgqueue.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHAPTERS = ("lifecycle", "upkeep", "control", "views")
+CHAPTERS = ("lifecycle", "upkeep", "control", "views", "testing")
 _HEAD = re.compile(r"^-- (name|function|view): (\w+)$", re.MULTILINE)
 _SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,40}$")
 
