@@ -7,21 +7,19 @@ PGQUEUE_TEST_CONTAINER=1    start a container instead, where a Docker engine run
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pgqueue.embedded import temporary_server
 from pgqueue.migrate import upgrade
+from pgqueue.testing import temporary_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -64,26 +62,26 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a database with the queue's tables, to be copied."""
-    with _database(server) as name:
-        upgrade(with_dbname(server, name))
-        yield name
+    with temporary_database(server) as url:
+        upgrade(url)
+        yield dbname(url)
 
 
 @pytest.fixture
 def database_url(server: str, template: str) -> Iterator[str]:
     """A database of the test's own; whoever leaves a connection on it fails the test."""
-    with _database(server, template) as name:
-        yield with_dbname(server, name)
-        left = _connections_left(server, name)
+    with temporary_database(server, template) as url:
+        yield url
+        left = _connections_left(server, dbname(url))
         assert not left, f"connections left open by the test: {left}"
 
 
 @pytest.fixture
 def empty_database_url(server: str) -> Iterator[str]:
     """A database with nothing in it, for what is tested about migrations."""
-    with _database(server) as name:
-        yield with_dbname(server, name)
-        left = _connections_left(server, name)
+    with temporary_database(server) as url:
+        yield url
+        left = _connections_left(server, dbname(url))
         assert not left, f"connections left open by the test: {left}"
 
 
@@ -127,21 +125,13 @@ def with_dbname(url: str, name: str) -> str:
     return parts.render_as_string(hide_password=False)
 
 
+def dbname(url: str) -> str:
+    """The name of the database at this address."""
+    return sa.make_url(url).database or ""
+
+
 def sqlalchemy_address(url: str) -> sa.URL:
     return sa.make_url(url).set(drivername="postgresql+psycopg")
-
-
-@contextlib.contextmanager
-def _database(server: str, template: str = "template0") -> Iterator[str]:
-    name = f"pgqueue_test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        # the default strategy reads a template in the WAL, which is faster for one as small as this
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    try:
-        yield name
-    finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _connections_left(server: str, name: str, patience: float = 2.0) -> list[tuple[Any, ...]]:

@@ -16,9 +16,7 @@ from pgqueue import Dead, Death, Discard, Job, JobContext, JobFailed, Outcome, R
 from pgqueue.cli import main
 from pgqueue.logs import configure
 from pgqueue.metrics import MetricsSubscriber
-from pgqueue.telemetry import Telemetry
-from pgqueue.worker import shares
-from pgqueue.worker.process import Worker
+from pgqueue.testing import work_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,14 +110,7 @@ async def test_a_secret_comes_out_nowhere(hall: Hall, capsys: pytest.CaptureFixt
         hall.enqueue(Leak(way=way))
     planted = {"way": URL, "password": CANARY, "nested": [{"apiKey": CANARY, "note": HEADER}]}
     hall.conn.execute("SELECT pgqueue.enqueue('Leak', %s, 'acme', 'ann')", [json.dumps(planted)])
-    worker = Worker(
-        hall.app,
-        hall.url,
-        shares(hall.app, None, {}),
-        Telemetry([logs, MetricsSubscriber(registry)]),
-        until_empty=True,
-    )
-    await worker.run()
+    await work_async(hall.app, hall.url, subscribers=[logs, MetricsSubscriber(registry)])
     if logs.writer:
         logs.writer.flush()
     assert {"waiting", "discarded", "dead", "completed"} == set(hall.states())
