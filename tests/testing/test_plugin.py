@@ -14,13 +14,16 @@ import pytest
 from pgqueue.errors import ConfigurationError
 from pgqueue.testing import DatabaseClock
 
+pytestmark = pytest.mark.timeout(120)  # each starts a pytest of its own, some with processes of theirs
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tested_application"
 
 
 def run_pytest(folder: Path, server: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PGQUEUE_TEST_DATABASE_URL": server, "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
 
 
 @pytest.fixture
