@@ -25,7 +25,8 @@ _KEEP_COMPLETED = timedelta(hours=1)
 _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_POLICY_FIELDS = ("queue", "timeout", "retry", "retain", "max_age", "unique", "executor", "memory", "cpu")
+RETENTION = ("retain", "retain_cancelled", "retain_discarded", "retain_dead")
+_POLICY_FIELDS = ("queue", "timeout", "retry", *RETENTION, "max_age", "unique", "executor", "memory", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ class Policy:
     timeout: timedelta | None = None
     """None: the queue's timeout."""
     retry: Retry = field(default_factory=Retry)
-    retain: timedelta = _KEEP_COMPLETED
-    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
+    retain: timedelta | None = None
+    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume). None: as its queue."""
+    retain_cancelled: timedelta | None = None
+    retain_discarded: timedelta | None = None
+    retain_dead: timedelta | None = None
+    """How long a dead letter is kept that nobody handles. None: as its queue says, else for ever."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
     executor: str | None = None
@@ -53,15 +58,14 @@ class Policy:
     dispatched_by: tuple[str, ...] = ()
     safe: frozenset[str] = frozenset()
 
-    @property
-    def retain_seconds(self) -> float:
-        """How long a completed job is kept, in seconds."""
-        return self.retain.total_seconds()
-
-    @property
-    def retain_ended_seconds(self) -> float:
-        """How long a cancelled or discarded job is kept, in seconds."""
-        return _KEEP_ENDED.total_seconds()
+    def kept_seconds(self, moment: str) -> float:
+        """How long the row of a job that ended so ("complete", "cancel", "discard") is kept, in seconds."""
+        said, default = {
+            "complete": (self.retain, _KEEP_COMPLETED),
+            "cancel": (self.retain_cancelled, _KEEP_ENDED),
+            "discard": (self.retain_discarded, _KEEP_ENDED),
+        }[moment]
+        return (default if said is None else said).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,9 @@ class Job(BaseModel):
         timeout: Duration | None = None,
         retry: Retry | None = None,
         retain: Duration | None = None,
+        retain_cancelled: Duration | None = None,
+        retain_discarded: Duration | None = None,
+        retain_dead: Duration | None = None,
         max_age: Duration | None = None,
         executor: str | None = None,
         memory: str | None = None,
@@ -193,20 +200,18 @@ class Job(BaseModel):
         cls.kind = kind or cls.__name__
         cls.abstract = abstract
         name = f"{cls.__name__}'s"
-        given: dict[str, Any] = {
-            "queue": queue,
-            "timeout": None if timeout is None else _positive(timeout, f"{name} timeout"),
-            "retry": retry,
-            "retain": None if retain is None else duration(retain, what=f"{name} retain"),
-            "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
-            "unique": unique,
-        } | isolation(name, executor, memory, cpu)
+        given: dict[str, Any] = {"queue": queue, "retry": retry, "unique": unique}
+        given |= isolation(name, executor, memory, cpu)
+        positive = {"timeout": timeout, "max_age": max_age, "retain_dead": retain_dead}
+        given |= {key: _positive(value, f"{name} {key}") for key, value in positive.items() if value is not None}
+        kept = {"retain": retain, "retain_cancelled": retain_cancelled, "retain_discarded": retain_discarded}
+        given |= {key: duration(value, what=f"{name} {key}") for key, value in kept.items() if value is not None}
         _check_values(name, retry, unique)
         if version < 1:
             raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
         cls.policy = replace(
             cls.policy,
-            **{field: given[field] for field in _POLICY_FIELDS if given[field] is not None},
+            **{field: given[field] for field in _POLICY_FIELDS if given.get(field) is not None},
             version=version,
             use_case=use_case,
             dispatched_by=(dispatched_by,) if isinstance(dispatched_by, str) else tuple(dispatched_by),

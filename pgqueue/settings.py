@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pgqueue.alerts import Alerts
 from pgqueue.duration import Seconds
 from pgqueue.errors import ConfigurationError
+from pgqueue.secret import Secrets
 from pgqueue.size import Bytes
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class QueueSettings(BaseModel):
     """Jobs of this queue that run at once on one host. None: as many as there are slots."""
     timeout: Seconds = timedelta(seconds=90)
     """How long a job of this queue may run, unless its class says otherwise."""
+    retain: Seconds | None = None
+    """How long completed jobs are kept, unless the class says otherwise. None: 1 hour."""
+    retain_cancelled: Seconds | None = None
+    """The same for cancelled ones. None: 7 days."""
+    retain_discarded: Seconds | None = None
+    """The same for discarded ones. None: 7 days."""
+    retain_dead: Seconds | None = Field(default=None, gt=timedelta(0))
+    """The same for dead letters. None: until somebody handles them."""
 
 
 class Settings(BaseModel):
@@ -85,6 +94,10 @@ class Settings(BaseModel):
     default_organization_id: str | None = None
     """For an application without tenants: said once here instead of on each job."""
     default_user_id: str | None = None
+    secret_names: tuple[str, ...] = ()
+    """Field names that hold secrets, beside those that are known: refused at enqueue, masked in what is shown."""
+    secret_patterns: tuple[str, ...] = ()
+    """Regular expressions of secrets, beside those that are known."""
 
     def __init__(self, *, environment: Mapping[str, str] | None = None, **given: Any) -> None:
         """Put the environment over what the code gives. Raises ConfigurationError naming every fault."""
@@ -120,6 +133,20 @@ class Settings(BaseModel):
         if self.heartbeat * 2 > self.lease:
             raise ValueError("heartbeat must be at most half of lease, or one late beat loses every job")
         return self
+
+    @field_validator("secret_patterns")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            Secrets(patterns=patterns)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None  # pydantic collects ValueErrors
+        return patterns
+
+    @property
+    def secrets(self) -> Secrets:
+        """What counts as a secret here."""
+        return Secrets(frozenset(self.secret_names), self.secret_patterns)
 
     def changed(self, **given: Any) -> Settings:
         """Return these settings with flags put over them (None: not given)."""

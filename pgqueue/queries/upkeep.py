@@ -8,7 +8,7 @@ from pgqueue.db import Query
 from pgqueue.sql import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from uuid import UUID
 
@@ -154,6 +154,10 @@ class Upkeep:
     def prune_locks(self) -> Query[list[Any]]:
         """Delete one batch of locks that expired long ago."""
         return self._ids("prune_locks")
+
+    def prune_dead(self, kept: Mapping[str, float]) -> Query[list[Any]]:
+        """Delete up to 1 000 dead letters of these kinds that are older than so many seconds; returns their ids."""
+        return self._ids("prune_dead", kinds=list(kept), seconds=list(kept.values()))
 
     def prune_workers(self, age: timedelta) -> Query[list[Any]]:
         """Delete rows of workers silent for longer than ``age``."""

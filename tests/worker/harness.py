@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue import App, Context, Job, JobFailed, Queue, Settings
 from pgqueue.telemetry import Telemetry
+from pgqueue.testing import work_async
 from pgqueue.worker import shares
 from pgqueue.worker.process import Worker
 from tests.sql.client import advance_clock, column, expire_leases, scalar
@@ -115,13 +116,13 @@ class Hall:
     def enqueue(self, job: Job, **options: Any) -> int:
         return self.queue.enqueue(self.conn, job, **({"context": CONTEXT} | options))
 
-    def worker(self, *, until_empty: bool = False) -> Worker:
-        return Worker(self.app, self.url, shares(self.app, None, {}), Telemetry([self.ledger]), until_empty=until_empty)
+    def worker(self) -> Worker:
+        return Worker(self.app, self.url, shares(self.app, None, {}), Telemetry([self.ledger]))
 
     async def work_off(self) -> int:
         """Run a worker until nothing is left that is due."""
         async with asyncio.timeout(PATIENCE):
-            return await self.worker(until_empty=True).run()
+            return await work_async(self.app, self.url, subscribers=[self.ledger])
 
     async def run_one(self, job: Job, **options: Any) -> int:
         job_id = self.enqueue(job, **options)
