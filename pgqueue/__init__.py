@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.retry import Retry
     from pgqueue.schedule import AsyncSchedules, Schedule, Schedules
-    from pgqueue.settings import QueueSettings, Settings
+    from pgqueue.setting_tables import QueueSettings
+    from pgqueue.settings import Settings
     from pgqueue.take import take, take_async
     from pgqueue.unique import Debounce, Throttle, Unique
     from pgqueue.worker.context import JobContext
@@ -82,7 +83,8 @@ _HOMES = {
     "queue": ("AsyncQueue", "Queue"),
     "retry": ("Retry",),
     "schedule": ("AsyncSchedules", "Schedule", "Schedules"),
-    "settings": ("QueueSettings", "Settings"),
+    "setting_tables": ("QueueSettings",),
+    "settings": ("Settings",),
     "take": ("take", "take_async"),
     "unique": ("Debounce", "Throttle", "Unique"),
     "worker.context": ("JobContext",),

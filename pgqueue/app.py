@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
-from pgqueue.job import Job, JobFailed
+from pgqueue.job import RETENTION, Job, JobFailed
 from pgqueue.schedule import Schedule, entry_of
-from pgqueue.settings import PRIORITIES, QueueSettings
+from pgqueue.setting_tables import PRIORITIES, QueueSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pgqueue.job import Policy
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.schedule import Entry
     from pgqueue.settings import Settings
@@ -132,6 +134,17 @@ class App:
         """Return how long a job of this kind may run, in seconds."""
         own = job.policy.timeout
         return (own or self.settings.queues[job.policy.queue].timeout).total_seconds()
+
+    def policy_of(self, job: type[Job]) -> Policy:
+        """Return the policy of a kind, with the retention of its queue where the class says nothing."""
+        queue = self.settings.queues[job.policy.queue]
+        silent = [name for name in RETENTION if getattr(job.policy, name) is None]
+        return replace(job.policy, **{name: getattr(queue, name) for name in silent})
+
+    def dead_kept(self) -> dict[str, float]:
+        """Return for how many seconds unhandled dead letters are kept, for the kinds where that has an end."""
+        bounds = {name: self.policy_of(job).retain_dead for name, job in self.kinds.items()}
+        return {name: bound.total_seconds() for name, bound in bounds.items() if bound is not None}
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what `pgqueue kinds --json` prints."""

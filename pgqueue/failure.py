@@ -1,4 +1,4 @@
-"""An exception as text that PostgreSQL accepts: bounded, no NUL, no lone surrogates, whatever the exception does."""
+"""An exception as text to be stored: bounded, no NUL, no lone surrogates, no secret, whatever the exception does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import re
 import traceback
 from dataclasses import dataclass
+
+from pgqueue.secret import MOST_REDACTED, redact, shown
 
 MOST_ERROR = 2_048
 MOST_TRACEBACK = 16_384
@@ -30,7 +32,8 @@ class Failure:
 
 
 def storable(text: str, most: int) -> str:
-    """Make text that PostgreSQL stores: NUL and lone surrogates shown, cut on a character with a mark."""
+    """Make text that may be stored: secrets masked, NUL and lone surrogates shown, cut on a character with a mark."""
+    text = shown(text)
     if len(text) > most:
         text = text[: most - 1] + "…"
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
@@ -49,7 +52,9 @@ def describe(error: BaseException) -> Failure:
     return Failure(
         storable(type(error).__qualname__, _MOST_NAME),
         storable(text, MOST_ERROR),
-        storable(trace[-MOST_TRACEBACK:], MOST_TRACEBACK),
+        storable(
+            redact(trace[-MOST_REDACTED:])[-MOST_TRACEBACK:], MOST_TRACEBACK
+        ),  # a secret is whole when it is masked
     )
 
 

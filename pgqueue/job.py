@@ -27,6 +27,7 @@ _KEEP_ENDED = timedelta(days=7)
 _MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
 _MOST_COST = 1000
+RETENTION = ("retain", "retain_cancelled", "retain_discarded", "retain_dead")
 Priority = Literal["high", "normal", "low"]
 LANES: dict[str, int] = {"normal": 0, "high": 1, "low": 2}
 """Where the jobs of a priority stand; the claim serves 1 before 0 before 2."""
@@ -40,8 +41,12 @@ class Policy:
     timeout: timedelta | None = None
     """None: the queue's timeout."""
     retry: Retry = field(default_factory=Retry)
-    retain: timedelta = _KEEP_COMPLETED
-    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume)."""
+    retain: timedelta | None = None
+    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume). None: as its queue."""
+    retain_cancelled: timedelta | None = None
+    retain_discarded: timedelta | None = None
+    retain_dead: timedelta | None = None
+    """How long a dead letter is kept that nobody handles. None: as its queue says, else for ever."""
     max_age: timedelta = _MAX_AGE
     """How long after its first due time a job may still be snoozed."""
     executor: str | None = None
@@ -63,15 +68,14 @@ class Policy:
     dispatched_by: tuple[str, ...] = ()
     safe: frozenset[str] = frozenset()
 
-    @property
-    def retain_seconds(self) -> float:
-        """How long a completed job is kept, in seconds."""
-        return self.retain.total_seconds()
-
-    @property
-    def retain_ended_seconds(self) -> float:
-        """How long a cancelled or discarded job is kept, in seconds."""
-        return _KEEP_ENDED.total_seconds()
+    def kept_seconds(self, moment: str) -> float:
+        """How long the row of a job that ended so ("complete", "cancel", "discard") is kept, in seconds."""
+        said, default = {
+            "complete": (self.retain, _KEEP_COMPLETED),
+            "cancel": (self.retain_cancelled, _KEEP_ENDED),
+            "discard": (self.retain_discarded, _KEEP_ENDED),
+        }[moment]
+        return (default if said is None else said).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,14 @@ def _positive(value: Duration, what: str) -> timedelta:
     return length
 
 
-def _times(name: str, *, timeout: Duration | None, retain: Duration | None, max_age: Duration | None) -> dict[str, Any]:
-    """Read the keywords that are lengths of time."""
-    return {
-        "timeout": None if timeout is None else _positive(timeout, f"{name} timeout"),
-        "retain": None if retain is None else duration(retain, what=f"{name} retain"),
-        "max_age": None if max_age is None else _positive(max_age, f"{name} max_age"),
-    }
+def _times(name: str, **lengths: Duration | None) -> dict[str, Any]:
+    """Read the keywords that are lengths of time, and longer than nothing."""
+    return {key: _positive(value, f"{name} {key}") for key, value in lengths.items() if value is not None}
+
+
+def _kept(name: str, **lengths: Duration | None) -> dict[str, Any]:
+    """Read the keywords that say how long a row is kept, which may be not at all."""
+    return {key: duration(value, what=f"{name} {key}") for key, value in lengths.items() if value is not None}
 
 
 def _turns(name: str, limit: object, cost: int | None, priority: Priority | None) -> dict[str, Any]:
@@ -219,6 +224,9 @@ class Job(BaseModel):
         timeout: Duration | None = None,
         retry: Retry | None = None,
         retain: Duration | None = None,
+        retain_cancelled: Duration | None = None,
+        retain_discarded: Duration | None = None,
+        retain_dead: Duration | None = None,
         max_age: Duration | None = None,
         executor: str | None = None,
         memory: str | None = None,
@@ -244,7 +252,8 @@ class Job(BaseModel):
         cls.abstract = abstract
         name = f"{cls.__name__}'s"
         given: dict[str, Any] = {"queue": queue, "retry": retry, "unique": unique}
-        given |= _times(name, timeout=timeout, retain=retain, max_age=max_age)
+        given |= _times(name, timeout=timeout, max_age=max_age, retain_dead=retain_dead)
+        given |= _kept(name, retain=retain, retain_cancelled=retain_cancelled, retain_discarded=retain_discarded)
         given |= _turns(name, limit, cost, priority) | isolation(name, executor, memory, cpu)
         _check_values(name, retry, unique, version)
         cls.policy = replace(

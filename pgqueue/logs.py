@@ -13,9 +13,11 @@ from json import dumps
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from pgqueue.outlet import Outlet
+from pgqueue.secret import redact, redacted
+from pgqueue.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -79,7 +81,6 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if as_json
-        # plain: the other formats show local variables, and those hold arguments and secrets
         else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
@@ -87,7 +88,9 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.format_exc_info] if as_json else []),
+            structlog.processors.format_exc_info,  # without local variables: those hold arguments and secrets
+            _without_secrets,
+            *([] if as_json else [_neutral]),
             written_in_order,
             renderer,
         ],
@@ -98,12 +101,30 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
     return LogSubscriber(writer if as_json else None, _LEVELS[level], outlet)
 
 
+def _without_secrets(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Turn values into plain ones, as JSON knows them, and mask what looks like a secret."""
+    try:
+        return redacted(to_jsonable_python(event, fallback=repr, inf_nan_mode="strings"))  # type: ignore[return-value]  # of a dict it makes a dict
+    except Exception:  # noqa: BLE001 - a lone surrogate, a repr that raises: a log line must not fail a job
+        types: dict[str, Any] = {ascii(key): ascii(type(value)) for key, value in event.items()}
+        return types | {"event": redact(ascii(event.get("event")))}
+
+
 def _dumps(event: Any, **_options: Any) -> str:
     try:
-        return to_json(event, fallback=repr, inf_nan_mode="strings").decode()
-    except Exception:  # noqa: BLE001 - a lone surrogate, a repr that raises: a log line must not fail a job
-        types = {ascii(key): ascii(type(value)) for key, value in event.items()}
-        return dumps(types | {"event": ascii(event.get("event"))})
+        return to_json(event, inf_nan_mode="strings").decode()
+    except ValueError:  # a lone surrogate
+        return dumps(event)
+
+
+def _neutral(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep what is logged from steering the terminal, or from looking like lines of ours."""
+    return {
+        key: "\n".join(map(neutral, value.splitlines() if key == "exception" else [value]))
+        if isinstance(value, str)
+        else value
+        for key, value in event.items()
+    }
 
 
 class LogSubscriber:

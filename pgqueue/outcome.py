@@ -109,7 +109,7 @@ class Settlement(NamedTuple):
 
 def complete(claimed: Claimed, policy: Policy) -> Settlement:
     """Settle a job that did what it had to."""
-    return Settlement(claimed.id, claimed.claims, "complete", policy.retain_seconds, None)
+    return Settlement(claimed.id, claimed.claims, "complete", policy.kept_seconds("complete"), None)
 
 
 def decide(claimed: Claimed, policy: Policy, result: object, *, ran: float = 0.0, scale: float = 1.0) -> Settlement:
@@ -129,7 +129,7 @@ def decide(claimed: Claimed, policy: Policy, result: object, *, ran: float = 0.0
         case Discard(reason) | Cancel(reason):
             moment = "discard" if isinstance(result, Discard) else "cancel"
             return Settlement(
-                claimed.id, claimed.claims, moment, policy.retain_ended_seconds, storable(reason, MOST_ERROR)
+                claimed.id, claimed.claims, moment, policy.kept_seconds(moment), storable(reason, MOST_ERROR)
             )
         case Dead(reason):
             return bury(claimed, "dead", Failure("Dead", storable(reason, MOST_ERROR)))

@@ -13,24 +13,24 @@ from pydantic import SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_json
 
 from pgqueue.errors import InvalidJob, SecretInArguments
+from pgqueue.secret import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST_BYTES = 256 * 1024
 DEEPEST = 64
-_SECRET_NAME = re.compile(
-    r"(^|_)(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization|cookie)s?$",
-    re.IGNORECASE,
-)
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SECRET_VALUE = re.compile(
-    r"^(sk|rk|pk)_(live|test)_\w{8,}|^gh[pousr]_\w{20,}|^github_pat_|^AKIA[0-9A-Z]{16}$|^xox[abprs]-|^eyJ[\w-]{8,}\.[\w-]{8,}\."
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|^glpat-[\w-]{20}|^AIza[\w-]{35}$|://[^/\s:@]+:[^/\s@]+@"
-)
+_STANDARD = Secrets()
 
 
-def encode(kind: str, args: dict[str, Any], *, safe: Iterable[str] = (), most_bytes: int = MOST_BYTES) -> str:
+def encode(
+    kind: str,
+    args: dict[str, Any],
+    *,
+    safe: Iterable[str] = (),
+    most_bytes: int = MOST_BYTES,
+    secrets: Secrets = _STANDARD,
+) -> str:
     """Return the arguments as JSON text.
 
     Raises:
@@ -41,7 +41,7 @@ def encode(kind: str, args: dict[str, Any], *, safe: Iterable[str] = (), most_by
     allowed = frozenset(safe)
     for path, value in _walk(args, kind, 0):
         _check(path, value)
-        _check_secret(path, value, allowed)
+        _check_secret(path, value, allowed, secrets)
     try:
         text = to_json(args, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError) as error:
@@ -97,27 +97,27 @@ def _check(path: str, value: Any) -> None:
 
 
 @lru_cache(4096)
-def _field(path: str) -> tuple[str, bool]:
-    """Return the field that a path ends with, and whether its name looks like a secret."""
-    field = re.sub(r"\[\d+\]", "", path).rsplit(".", 1)[-1]
-    return field, bool(_SECRET_NAME.search(_HUMP.sub("_", field)))
+def _field(path: str) -> str:
+    """Return the field that a path ends with."""
+    return re.sub(r"\[\d+\]", "", path).rsplit(".", 1)[-1]
 
 
-def _check_secret(path: str, value: Any, safe: frozenset[str]) -> None:
+def _check_secret(path: str, value: Any, safe: frozenset[str], secrets: Secrets) -> None:
     """Refuse names and values that look like secrets; a UUID names something, it opens nothing."""
     if isinstance(value, UUID):
         return
-    field, is_secret = _field(path)
+    field = _field(path)
     if field in safe:
         return
     if (
         isinstance(value, SecretStr | SecretBytes)
-        or is_secret
-        or (isinstance(value, str) and _SECRET_VALUE.search(value))
+        or secrets.names_secret(field)
+        # what stands as a key of a dict names something: it may look like chance
+        or (isinstance(value, str) and secrets.looks_secret(value, "key" if value == field else field))
     ):
         raise SecretInArguments(
-            f"{_shown(path)} looks like a secret; arguments are stored and shown. Keep it in a table or a vault and "
-            f"pass its id, or mark a harmless field: safe=({field!r},)"
+            f"{_shown(secrets.redact(path))} looks like a secret; arguments are stored and shown. Keep it in a table "
+            f"or a vault and pass its id, or mark a harmless field: safe=({secrets.redact(field)!r},)"
         )
 
 

@@ -6,6 +6,7 @@ Every verb takes the caller's own connection first and works inside its transact
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
@@ -55,6 +56,7 @@ class _Face:
         self._in_transaction = wake == "transaction"
         self._lifecycle = Lifecycle(self.settings.schema_name)
         self._control = Control(self.settings.schema_name)
+        self._encode = partial(encode, most_bytes=self.settings.max_payload_bytes, secrets=self.settings.secrets)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
     def _row(self, job: Job, context: Context, due: When, trace: UUID, *, priority: Priority | None = None) -> Enqueued:
@@ -65,7 +67,7 @@ class _Face:
                 f"{job.kind} goes to the queue {policy.queue!r}, which the settings do not name; known: {known}"
             )
         fields = job.model_dump(mode="python", round_trip=True)
-        args = encode(job.kind, fields, safe=policy.safe, most_bytes=self.settings.max_payload_bytes)
+        args = self._encode(job.kind, fields, safe=policy.safe)
         unique = policy.unique
         uniqueness = unique.of(job.kind, context.organization_id, fields) if unique else Uniqueness()
         return Enqueued(

@@ -14,7 +14,9 @@ from pgqueue import configuration
 from pgqueue.alerts import Alerts
 from pgqueue.configuration import Key, Layer
 from pgqueue.duration import Seconds
-from pgqueue.errors import InvalidSettings
+from pgqueue.errors import ConfigurationError, InvalidSettings
+from pgqueue.secret import Secrets, redact
+from pgqueue.setting_tables import QueueSettings, SuperviseSettings
 from pgqueue.size import Bytes
 
 if TYPE_CHECKING:
@@ -37,48 +39,6 @@ ENVIRONMENT = {
     "PGQUEUE_MAX_PROCESSES": "supervise.max_processes",
 }
 """Every variable that is read, and the setting it gives."""
-
-PRIORITIES = ("high", "normal", "low")
-_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@]*@")
-
-
-class QueueSettings(BaseModel):
-    """One queue: when it is served, how much of a host it may use, how long its jobs may run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    priority: Literal["high", "normal", "low"] = "normal"
-    workers: int | None = Field(default=None, ge=1, le=1000)
-    """Jobs of this queue that run at once on one host. None: as many as there are slots."""
-    order: Literal["fifo", "fair"] = "fifo"
-    """"fair": organizations share the queue, however many jobs one of them has in front."""
-    timeout: Seconds = timedelta(seconds=90)
-    """How long a job of this queue may run, unless its class says otherwise."""
-
-
-class SuperviseSettings(BaseModel):
-    """How `pgqueue supervise` uses a host: how many processes, which queues each serves, when one is replaced."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    balance: Literal["off", "simple", "auto"] = "off"
-    """off: every process serves all queues; simple: processes are divided evenly; auto: by load."""
-    groups: tuple[tuple[str, ...], ...] | None = None
-    """Queues that share their processes, in their order of priority. None: each queue for itself."""
-    min_processes: int = Field(default=1, ge=1, le=256)
-    """With auto: processes that every group keeps."""
-    max_processes: int | None = Field(default=None, ge=1, le=256)
-    """Processes of this host in all. None: one for each processor, and what the groups need."""
-    strategy: Literal["time", "size"] = "time"
-    """What auto calls load: the time to clear a queue, or the number of its jobs."""
-    cooldown: Seconds = Field(default=timedelta(seconds=3), ge=timedelta(milliseconds=50))
-    """With auto: the least time between two moves."""
-    max_jobs: int | None = Field(default=None, ge=1)
-    """Jobs after which a process is replaced."""
-    max_memory_mb: int | None = Field(default=None, ge=16)
-    """Resident memory of a process above which it is replaced."""
-    max_lifetime: Seconds | None = Field(default=None, ge=timedelta(seconds=1))
-    """Age at which a process is replaced."""
 
 
 class Settings(BaseModel):
@@ -130,6 +90,10 @@ class Settings(BaseModel):
     default_organization_id: str | None = None
     """For an application without tenants: said once here instead of on each job."""
     default_user_id: str | None = None
+    secret_names: tuple[str, ...] = ()
+    """Field names that hold secrets, beside those that are known: refused at enqueue, masked in what is shown."""
+    secret_patterns: tuple[str, ...] = ()
+    """Regular expressions of secrets, beside those that are known."""
 
     _sources: dict[Key, str] = PrivateAttr(default_factory=dict)
     _again: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -190,6 +154,20 @@ class Settings(BaseModel):
         if not all(name and url for name, _, url in pairs):
             raise ValueError("write name=postgresql://… for each source, with a space between two of them")
         return {name: url for name, _, url in pairs}
+
+    @field_validator("secret_patterns")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            Secrets(patterns=patterns)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None  # pydantic collects ValueErrors
+        return patterns
+
+    @property
+    def secrets(self) -> Secrets:
+        """What counts as a secret here."""
+        return Secrets(frozenset(self.secret_names), self.secret_patterns)
 
     def changed(self, **given: Any) -> Settings:
         """Return these settings with flags put over them (None: not given), all sources read again."""
@@ -254,7 +232,7 @@ def _known(key: Key) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = _PASSWORD.sub(r"\1***@", repr(value))
+    text = redact(repr(value))
     return text if len(text) <= 100 else f"{text[:99]}…"  # noqa: PLR2004 - one line
 
 

@@ -12,16 +12,15 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pgqueue.embedded import temporary_server
 from pgqueue.migrate import upgrade
+from pgqueue.testing import temporary_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -64,9 +63,9 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a database with the queue's tables, to be copied."""
-    with _database(server) as name:
-        upgrade(with_dbname(server, name))
-        yield name
+    with temporary_database(server) as url:
+        upgrade(url)
+        yield dbname(url)
 
 
 @pytest.fixture
@@ -123,6 +122,11 @@ def with_dbname(url: str, name: str) -> str:
     return parts.render_as_string(hide_password=False)
 
 
+def dbname(url: str) -> str:
+    """The name of the database at this address."""
+    return sa.make_url(url).database or ""
+
+
 def sqlalchemy_address(url: str) -> sa.URL:
     return sa.make_url(url).set(drivername="postgresql+psycopg")
 
@@ -130,23 +134,10 @@ def sqlalchemy_address(url: str) -> sa.URL:
 @contextlib.contextmanager
 def new_database(server: str, template: str = "template0") -> Iterator[str]:
     """The address of one more database, without connections at the end."""
-    with _database(server, template) as name:
-        yield with_dbname(server, name)
-        left = _connections_left(server, name)
+    with temporary_database(server, template) as url:
+        yield url
+        left = _connections_left(server, dbname(url))
         assert not left, f"connections left open by the test: {left}"
-
-
-@contextlib.contextmanager
-def _database(server: str, template: str = "template0") -> Iterator[str]:
-    name = f"pgqueue_test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        # the default strategy reads a template in the WAL, which is faster for one as small as this
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    try:
-        yield name
-    finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _connections_left(server: str, name: str, patience: float = 2.0) -> list[tuple[Any, ...]]:

@@ -77,7 +77,8 @@ def _hoisted(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message on one line, without control characters that a server may have put there."""
-    from pgqueue.cli.output import neutral
+    """Return the message on one line, without control characters that a server may have put there, nor secrets."""
+    from pgqueue.secret import redact
+    from pgqueue.terminal import neutral
 
-    return neutral(" ".join(str(error).split()))
+    return neutral(redact(" ".join(str(error).split())))

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import typer
 
-from pgqueue.cli.output import Column, age, indented, neutral, print_json, record, say, sheet, table, when
+from pgqueue.cli.output import Column, age, indented, print_json, record, say, sheet, table, when
 from pgqueue.cli.state import opened, options, os_user
+from pgqueue.terminal import neutral
 
 group = typer.Typer(help="Look at jobs wherever they stand (a bare `pgqueue jobs` lists), and cancel them.")
 

@@ -1,24 +1,24 @@
 """What a command prints: a table for people, the same rows as JSON for programs.
 
-Data is never trusted with the terminal: control characters in it are shown, not sent.
+Data is never trusted with the terminal: control characters in it are shown, not sent, and secrets are masked.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from pgqueue.secret import redact, redacted
+from pgqueue.terminal import neutral
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# C0, DEL, C1, and the marks that turn the direction of a line: all of them can make a line lie.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _EXACT = 1 << 53
 _WIDEST = 100
 
@@ -36,14 +36,9 @@ class Column:
     """Takes the width that is left, and is cut with an ellipsis."""
 
 
-def neutral(text: str) -> str:
-    """Show control characters instead of sending them to the terminal."""
-    return _UNSAFE.sub(_shown, text)
-
-
-def _shown(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - one byte
+def _shown(text: str) -> str:
+    """Return text that may be printed: no secret, no control character."""
+    return neutral(redact(text))
 
 
 def age(seconds: float | None) -> str:
@@ -62,7 +57,7 @@ def when(moment: datetime | None) -> str:
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows; ``empty`` is said when there are none."""
-    cells = [[neutral("" if cell is None else str(cell)) for cell in row] for row in rows]
+    cells = [[_shown("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not cells:
         _write(empty)
     elif sys.stdout.isatty():
@@ -143,7 +138,7 @@ def sheet(pairs: Mapping[str, object]) -> None:
     for name, value in pairs.items():
         if value is None or value == "":
             continue
-        lines = [neutral(line) for line in str(value).splitlines()] or [""]
+        lines = [neutral(line) for line in redact(str(value)).splitlines()] or [""]
         if len(lines) == 1:
             _write(f"{name.ljust(width)}  {lines[0]}")
         else:
@@ -154,7 +149,7 @@ def sheet(pairs: Mapping[str, object]) -> None:
 
 def say(text: str) -> None:
     """Print a line."""
-    _write(neutral(text))
+    _write(_shown(text))
 
 
 def _write(line: str) -> None:
@@ -163,7 +158,7 @@ def _write(line: str) -> None:
 
 def print_json(value: object) -> None:
     """Print JSON that every reader understands: ASCII, no NaN, integers above 2^53 as strings."""
-    sys.stdout.write(json.dumps(_portable(value), indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(redacted(_portable(value)), indent=2, allow_nan=False) + "\n")
 
 
 def record(row: Any) -> dict[str, Any]:
@@ -184,7 +179,7 @@ def decoded(text: str) -> object:
 
 def indented(text: str) -> str:
     """Return a JSON text over several lines, keeping the letters that people read."""
-    value = decoded(text)
+    value = redacted(decoded(text))
     return text if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 

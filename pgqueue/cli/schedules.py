@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgqueue.cli.jobs import described
-from pgqueue.cli.output import Column, age, neutral, print_json, record, say, sheet, table, when
+from pgqueue.cli.output import Column, age, print_json, record, say, sheet, table, when
 from pgqueue.cli.state import APP_VARIABLE, app_of, opened, options, os_user
 from pgqueue.errors import ConfigurationError
+from pgqueue.terminal import neutral
 
 if TYPE_CHECKING:
     from pgqueue.app import App

@@ -175,6 +175,10 @@ class Upkeep:
         """Delete one batch of locks that expired long ago."""
         return self._ids("prune_locks")
 
+    def prune_dead(self, kept: Mapping[str, float]) -> Query[list[Any]]:
+        """Delete up to 1 000 dead letters of these kinds that are older than so many seconds; returns their ids."""
+        return self._ids("prune_dead", kinds=list(kept), seconds=list(kept.values()))
+
     def prune_workers(self, age: timedelta) -> Query[list[Any]]:
         """Delete rows of workers silent for longer than ``age``."""
         return self._ids("prune_workers", age=age)

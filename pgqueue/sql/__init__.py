@@ -35,6 +35,7 @@ CHAPTERS = (
     "breakers",
     "alerts",
     "views",
+    "testing",
 )
 _HEAD = re.compile(r"^-- (name|function|view): (\w+)$", re.MULTILINE)
 _SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,40}$")

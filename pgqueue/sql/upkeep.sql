@@ -226,6 +226,16 @@ DELETE FROM pgqueue.finished_jobs_later f WHERE f.ctid = ANY (ARRAY(
   LIMIT 1000 FOR UPDATE SKIP LOCKED))
 RETURNING f.id
 
+-- name: prune_dead
+-- Dead letters that nobody handled in the time that their kind gives them; without such a time they stay.
+DELETE FROM pgqueue.dead_jobs d WHERE d.id = ANY (ARRAY(
+  SELECT o.id FROM unnest(%(kinds)s::text[], %(seconds)s::float8[]) AS k (kind, seconds), LATERAL (
+    SELECT x.id FROM pgqueue.dead_jobs x
+    WHERE x.kind = k.kind AND x.died_at < (SELECT pgqueue.clock()) - k.seconds * interval '1 second'
+    ORDER BY x.died_at LIMIT 1000 FOR UPDATE SKIP LOCKED) AS o
+  LIMIT 1000))
+RETURNING d.id
+
 -- name: prune_workers
 -- Rows of processes that died without a word. Safe at any time: leases stand on the jobs, not here.
 DELETE FROM pgqueue.workers w WHERE w.heartbeat_at < (SELECT pgqueue.clock()) - %(age)s RETURNING w.id

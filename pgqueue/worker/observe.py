@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgqueue.logs import configure
 from pgqueue.metrics import MetricsSubscriber
+from pgqueue.secret import learn
 from pgqueue.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def observers(settings: Settings, metrics_port: int | None) -> tuple[Telemetry, 
     """Return the telemetry, what to call every 50 ms, and what to call at the end."""
     from prometheus_client import CollectorRegistry, start_http_server
 
+    learn(settings.secrets)
     logs = configure(settings.log_level)
     registry = CollectorRegistry()
     metrics = MetricsSubscriber(registry)

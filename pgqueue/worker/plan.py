@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pgqueue.queries.supervision import Orders
-    from pgqueue.settings import QueueSettings, Settings, SuperviseSettings
+    from pgqueue.setting_tables import QueueSettings, SuperviseSettings
+    from pgqueue.settings import Settings
     from pgqueue.worker.child import Report
 
 _CALM = 1.0  # seconds of work that no process is started or moved for

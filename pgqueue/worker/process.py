@@ -77,7 +77,7 @@ class Worker:
         self.pump = Pump(self.id, self.links[0], self.lifecycle, self.slots, settings=settings, telemetry=telemetry)
         self.pump.on_again = lambda job_id: self._end_run(job_id, "lease")
         self.relay = Relay(self.links[1], self.lifecycle, settings, self._ready)
-        self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry)
+        self.keeper = Keeper(self.links[2], self.upkeep, settings, telemetry, app.dead_kept())
         self.alerting = Alerting(self.links[2], settings, telemetry, lambda: self.keeper.token is not None)
         self.pump_loop = Loop("pump", self._pump, on_lost=self.links[0].renew)
         self.crew = Crew(

@@ -24,7 +24,7 @@ from pgqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from pgqueue.app import App
-    from pgqueue.job import Job
+    from pgqueue.job import Job, Policy
     from pgqueue.outcome import Claimed, Outcome, Settlement
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.settings import Settings
@@ -43,10 +43,10 @@ class Kind:
 
     __slots__ = ("cls", "in_child", "is_async", "on_dead", "policy", "timeout", "version")
 
-    def __init__(self, cls: type[Job], timeout: float) -> None:
+    def __init__(self, cls: type[Job], timeout: float, policy: Policy) -> None:
         """Inspect the class."""
         self.cls = cls
-        self.policy = cls.policy
+        self.policy = policy
         self.timeout = timeout
         self.version = cls.policy.version
         self.in_child = cls.policy.executor == PROCESS
@@ -67,7 +67,7 @@ class Runner:
         self, app: App, settings: Settings, engines: Engines, lifecycle: Lifecycle, telemetry: Telemetry
     ) -> None:
         """Look up the kinds."""
-        self.kinds = {name: Kind(cls, app.timeout_of(cls)) for name, cls in app.kinds.items()}
+        self.kinds = {name: Kind(cls, app.timeout_of(cls), app.policy_of(cls)) for name, cls in app.kinds.items()}
         self.handle: object = None
         self.running: dict[int, Running] = {}
         self.engines = engines

@@ -16,7 +16,7 @@ from pgqueue.queries.supervision import Supervision
 from pgqueue.wake import ready_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pgqueue.queries.upkeep import Upkeep
     from pgqueue.settings import Settings
@@ -102,8 +102,11 @@ class Rescue:
 class Keeper:
     """The upkeep role and its rounds."""
 
-    def __init__(self, link: Link, queries: Upkeep, settings: Settings, telemetry: Telemetry) -> None:
-        """Nothing is due before the first tick."""
+    def __init__(
+        self, link: Link, queries: Upkeep, settings: Settings, telemetry: Telemetry, dead_kept: Mapping[str, float]
+    ) -> None:
+        """Nothing is due before the first tick. ``dead_kept``: kinds whose dead letters go after so many seconds."""
+        self._dead_kept = dead_kept
         self._link = link
         self._queries = queries
         self._telemetry = telemetry
@@ -182,11 +185,20 @@ class Keeper:
             pruned = [0] * _PAGE
             while len(pruned) >= _PAGE:
                 pruned = await self._link.run(query)
+        if self._dead_kept:
+            await self._prune_dead()
         await self._link.run(self._queries.prune_workers(timedelta(seconds=max(60.0, self._lease * 4))))
         await self._link.run(self._queries.prune_breakers(timedelta(days=7)))
 
     async def _schedules(self) -> None:
         await self._link.run(self._recurrence.keep())
+
+    async def _prune_dead(self) -> None:
+        pruned: list[int] = [0] * _PAGE
+        while len(pruned) >= _PAGE:
+            pruned = await self._link.run(self._queries.prune_dead(self._dead_kept))
+            if pruned:  # these are gone without anybody having looked: at least the log says so
+                structlog.get_logger("pgqueue").warning("upkeep.dead_pruned", jobs=len(pruned), jobIds=pruned[:20])
 
     async def _sweep(self) -> None:
         """Look below the marks; whatever is found there was missed, and is worth a warning."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgqueue.cli import arranged
-from pgqueue.cli.output import age, neutral
+from pgqueue.cli.output import age
+from pgqueue.terminal import neutral
 from tests.cli.rows import enqueue
 
 if TYPE_CHECKING:

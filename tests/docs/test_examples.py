@@ -235,3 +235,16 @@ def test_every_channel_of_the_example_gets_its_test(reader: Reader) -> None:
     assert "hook page: sent" in said
     assert "paging somebody: test pgqueue" in said
     assert "webhook-signature" in hooked.posts[0]["headers"]
+
+
+def test_secrets_are_refused_masked_and_dead_letters_have_an_end(reader: Reader, conn: Connection) -> None:
+    refused = reader.runs("data_care.py").splitlines()
+    assert [line.split(" looks like a secret")[0] for line in refused] == ["CallPartner.note"] * 2
+    assert "hunter2" not in "".join(refused)
+    reader.works("data_care:app")
+    assert conn.execute("SELECT kind, state FROM pgqueue.all_jobs ORDER BY id").fetchall() == [
+        ("ImportFeed", "waiting"),
+        ("CallPartner", "completed"),
+    ]
+    (error,) = conn.execute("SELECT errors -> 0 ->> 'error' FROM pgqueue.jobs").fetchone() or ("",)
+    assert error == "cannot reach postgresql://ada:***@db.example.org/feeds"

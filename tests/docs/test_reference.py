@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from pgqueue import Job, JobContext, JobFailed, QueueSettings, Schedule, Settings, outcome
 from pgqueue.metrics import MetricsSubscriber
-from pgqueue.settings import ENVIRONMENT, SuperviseSettings
+from pgqueue.setting_tables import SuperviseSettings
+from pgqueue.settings import ENVIRONMENT
 from tests.docs.pages import ROOT, table_cells
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
-from psycopg import sql
 
 from domain.standins import MailStandIn, MastodonStandIn
-from tests.conftest import with_dbname
+from pgqueue.testing import temporary_database
+from tests.conftest import dbname
 from tests.domain.world import World, open_world
 
 if TYPE_CHECKING:
@@ -25,17 +23,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def template(server: str, pgvector: None) -> Iterator[str]:
     """The name of a database with the queue's and the domain's tables, to be copied."""
-    name = f"pgqueue_test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    try:
+    with temporary_database(server) as url:
         config = Config(ROOT / "alembic.ini")
-        config.set_main_option("sqlalchemy.url", with_dbname(server, name).replace("%", "%%"))
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         command.upgrade(config, "heads")
-        yield name
-    finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield dbname(url)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
+from pgqueue.db import run
+from pgqueue.queries.testing import Testing
 from pgqueue.sql import load
 
 if TYPE_CHECKING:
@@ -194,13 +196,9 @@ def expire_leases(conn: Connection) -> None:
 
 def advance_clock(conn: Connection, by: timedelta) -> None:
     """Let the database of this test live in another hour."""
-    conn.execute(
-        cast(
-            "Any",
-            f"""CREATE OR REPLACE FUNCTION pgqueue.clock() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
-                AS $$ SELECT pg_catalog.clock_timestamp() + interval '{by.total_seconds()} seconds' $$""",
-        )
-    )
+    with conn.transaction():
+        run(conn, Testing().shift(by))
+        run(conn, Testing().database_clock())
 
 
 def state_of(conn: Connection, job: int) -> str | None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from tests.conftest import with_dbname
+from pgqueue.testing import temporary_database
 from tests.sql.client import Connection, Relay, advance_clock, column
 
 if TYPE_CHECKING:
@@ -33,11 +31,8 @@ LIMIT_COUNTERS = ("freed_ids", "freed_mark", "permit_numbers")
 
 @pytest.fixture(scope="session")
 def shared_database_url(server: str, template: str) -> Iterator[str]:
-    name = f"pgqueue_test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        yield with_dbname(server, name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with temporary_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -39,7 +39,9 @@ def test_a_silent_job_has_the_documented_defaults() -> None:
     policy = define().policy
     assert (policy.queue, policy.timeout, policy.version) == ("default", None, 1)
     assert policy.retry.max_attempts == 3
-    assert (policy.retain, policy.max_age) == (timedelta(hours=1), timedelta(days=7))
+    assert (policy.kept_seconds("complete"), policy.max_age) == (3600, timedelta(days=7))
+    assert policy.kept_seconds("cancel") == policy.kept_seconds("discard") == 7 * 86_400
+    assert policy.retain_dead is None
 
 
 def test_keywords_are_the_policy() -> None:
@@ -72,6 +74,9 @@ def test_a_misspelt_keyword_fails_at_import_with_what_was_meant(keyword: str, me
         {"timeout": "0s"},
         {"timeout": "soon"},
         {"retain": 1},
+        {"retain_cancelled": "1"},
+        {"retain_discarded": "-1s"},
+        {"retain_dead": "0s"},
         {"max_age": "0s"},
         {"max_age": "-1s"},
         {"version": 0},

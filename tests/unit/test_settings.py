@@ -9,7 +9,8 @@ import pytest
 from pgqueue import QueueSettings, Settings
 from pgqueue.db import driver_url, sqlalchemy_url
 from pgqueue.errors import ConfigurationError
-from pgqueue.settings import ENVIRONMENT, SuperviseSettings
+from pgqueue.setting_tables import SuperviseSettings
+from pgqueue.settings import ENVIRONMENT
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

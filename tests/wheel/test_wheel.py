@@ -65,7 +65,13 @@ def test_the_wheel_carries_pgqueue_alone(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pgqueue", "pgqueue_jobs"}
     assert {"pgqueue/py.typed", "pgqueue/sql/lifecycle.sql", "pgqueue/migrations/versions/0001_queue.py"} <= set(names)
-    assert not [name for name in names if "__pycache__" in name or "/test" in name]
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+
+
+def test_the_wheel_brings_the_pytest_plugin(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (entry_points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        assert "[pytest11]\npgqueue = pgqueue.pytest_plugin" in archive.read(entry_points).decode()
 
 
 def test_the_wheel_migrates_and_runs_a_job(python: Path, empty_database_url: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue import App, Context, Job, JobFailed, Queue, Settings
 from pgqueue.telemetry import Telemetry
+from pgqueue.testing import work_async
 from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
 from tests.sql.client import advance_clock, column, expire_leases, scalar
@@ -127,7 +128,7 @@ class Hall:
     async def work_off(self) -> int:
         """Run a worker until nothing is left that is due."""
         async with asyncio.timeout(PATIENCE):
-            return await self.worker(until_empty=True).run()
+            return await work_async(self.app, self.url, subscribers=[self.ledger])
 
     async def run_one(self, job: Job, **options: Any) -> int:
         job_id = self.enqueue(job, **options)

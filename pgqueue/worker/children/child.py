@@ -20,6 +20,7 @@ from pgqueue.logs import configure
 from pgqueue.outcome import Claimed
 from pgqueue.payload import encode
 from pgqueue.queries.lifecycle import Lifecycle
+from pgqueue.secret import learn
 from pgqueue.telemetry import Telemetry
 from pgqueue.worker.children.channel import Answer, Channel
 from pgqueue.worker.children.limits import held_bytes, limited
@@ -66,6 +67,7 @@ async def _serve(sock: socket.socket, app: App) -> int:
         return 0
     boot: Boot = pickle.loads(bytes.fromhex(message["boot"]))  # noqa: S301 - our own worker wrote it
     app.settings = boot.settings
+    learn(boot.settings.secrets)
     logs = configure(boot.settings.log_level)
     try:
         async with AsyncExitStack() as stack:
@@ -178,7 +180,8 @@ class Child:
 
     def _encoded(self, job: Job) -> str:
         fields = job.model_dump(mode="python", round_trip=True)
-        return encode(job.kind, fields, safe=job.policy.safe, most_bytes=self._settings.max_payload_bytes)
+        most, secrets = self._settings.max_payload_bytes, self._settings.secrets
+        return encode(job.kind, fields, safe=job.policy.safe, most_bytes=most, secrets=secrets)
 
     def _is_last(self, told: Recorder) -> bool:
         failure = told.settlement.failure if told.settlement else None
