@@ -22,6 +22,7 @@ import structlog
 
 from pgqueue.alerts import Notice, read_secret
 from pgqueue.errors import ConfigurationError
+from pgqueue.failure import describe
 from pgqueue.version import __version__
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def deliver(channel: Channel, notice: Notice) -> str | None:
     try:
         channel.send(notice)
     except (NotDelivered, ConfigurationError) as error:
-        return str(error)
+        return describe(error).error
     except BaseException as error:  # noqa: BLE001 - a hook may raise anything, and must stop nothing
         return f"{type(error).__name__} in the channel"
     return None

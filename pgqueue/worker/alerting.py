@@ -19,6 +19,7 @@ from pgqueue.alerts import FailureRate, Level, Standing, judge
 from pgqueue.channels import channels_of, deliver
 from pgqueue.errors import ConfigurationError
 from pgqueue.queries.alerts import AlertQueries
+from pgqueue.secret import redact
 from pgqueue.worker.loop import Loop
 
 if TYPE_CHECKING:
@@ -138,12 +139,13 @@ class Alerting:
         rule = self._given.rules()[name]
         level = rule if isinstance(rule, Level) else None
         least = rule.least if isinstance(rule, FailureRate) else 0
-        found = {one.subject: one for one in await self._run(self._queries.measure(name, level, least))}
+        # Names are the application's, and may be addresses: what is told of them goes far.
+        found = {redact(one.subject): one for one in await self._run(self._queries.measure(name, level, least))}
         repeat = self._given.repeat.total_seconds()
         steps = []
         for subject in found.keys() | {subject for of, subject in known if of == name}:
             one = found.get(subject)
-            value, text = (one.value, one.text) if one else (0.0, f"{subject} is well again")
+            value, text = (one.value, redact(one.text)) if one else (0.0, f"{subject} is well again")
             standing = known.get((name, subject), Standing())
             if step := judge((name, subject), rule, standing, value=value, text=text, repeat=repeat):
                 steps.append(step)

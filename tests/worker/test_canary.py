@@ -12,17 +12,34 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from pgqueue import Dead, Death, Discard, Job, JobContext, JobFailed, Outcome, Retry, RetryIn, Snooze
+from pgqueue import (
+    Alerts,
+    Breakers,
+    Dead,
+    Death,
+    Discard,
+    Job,
+    JobContext,
+    JobFailed,
+    Outcome,
+    Retry,
+    RetryIn,
+    Settings,
+    Snooze,
+    Wait,
+)
 from pgqueue.cli import main
 from pgqueue.logs import configure
 from pgqueue.metrics import MetricsSubscriber
 from pgqueue.testing import work_async
+from tests.worker.harness import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from pgqueue import Notice
     from tests.worker.harness import Hall
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +148,47 @@ async def test_a_secret_comes_out_nowhere(hall: Hall, capsys: pytest.CaptureFixt
         assert not found, table
     kept = hall.conn.execute("SELECT errors::text || coalesce(error, '') FROM pgqueue.dead_jobs").fetchall()
     assert not [row for row in kept if CANARY in row[0]]
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "console"])
+async def test_what_watches_and_recurs_tells_no_secret(
+    hall: Hall,
+    capsys: pytest.CaptureFixture[str],
+    as_json: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    told: list[Notice] = []
+    out = io.StringIO()
+
+    def page(notice: Notice) -> None:
+        told.append(notice)
+        raise ConnectionError(f"cannot reach {URL}")
+
+    soon = Wait(above="1ms", below="1ms", samples=1)
+    hall.serve(Leak, alerts=Alerts(every="100ms", hooks=[page], open_breaker=soon))
+    logs = configure("debug", stream=out, json=as_json)
+    breakers = Breakers(Settings(environment={}, database_url=hall.url), fail_max=1)
+    with pytest.raises(ConnectionError), breakers.calling("partner", URL):
+        raise ConnectionError(f"{HEADER} was refused by {URL}")
+    log = structlog.get_logger("pgqueue")
+    log.warning("schedule.unreadable", schedule="nightly", error=f"no zone in {URL}")
+    log.error("child.unable", error=f"the application did not start: {HEADER}")
+    undelivered = "SELECT 1 FROM pgqueue.alert_messages WHERE error IS NOT NULL"
+    async with hall.working():
+        await until(lambda: hall.conn.execute(undelivered).fetchone())
+    breakers.close()
+    if logs.writer:
+        logs.writer.flush()
+    for command in (["alerts"], ["breakers"], ["actions"], ["schedules"], ["sources"]):
+        for more in ([], ["--json"]):
+            main([*command, *more, "--database-url", hall.url])
+    said = "".join(capsys.readouterr())
+    kept = hall.conn.execute(
+        "SELECT a::text FROM pgqueue.alerts a UNION ALL SELECT m::text FROM pgqueue.alert_messages m "
+        "UNION ALL SELECT last_error FROM pgqueue.breakers"
+    ).fetchall()
+    for place, words in {"commands": said, "logs": out.getvalue(), "notices": repr(told), "tables": repr(kept)}.items():
+        assert "***" in words, place
+        assert CANARY not in words, f"in the {place}: {words}"
 
 
 async def test_a_text_stays_readable(hall: Hall) -> None:
