@@ -67,6 +67,7 @@ def _measured(here: Place, jobs: int) -> Iterator[tuple[str, Figures]]:
     measures.bulk_enqueue(here, Noop, jobs)
     whole = measures.drain(here, jobs)
     yield "outbox to done", {"outbox_to_done_jobs_per_second": whole["jobs_per_second"]}
+    yield "features", {**measures.features(here, max(jobs // 2, _LEAST))}
     measures.bulk_enqueue(here, Kept, jobs)
     measures.relay(here)
     kept = measures.drain(here, jobs)

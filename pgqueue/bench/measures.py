@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.orm import Session
 
-from pgqueue.bench.kinds import URL_VARIABLE, Noop, Ping, settings_for, some_context, some_jobs
+from pgqueue.bench.kinds import URL_VARIABLE, Fair, Limited, Noop, Once, Ping, settings_for, some_context, some_jobs
 from pgqueue.db import connect, run, sqlalchemy_url
 from pgqueue.errors import PgqueueError
 from pgqueue.outcome import Settlement
@@ -38,6 +39,7 @@ _LEASE = timedelta(seconds=60)
 _SINGLE_SECONDS, _DRAIN_SECONDS, _PING_SECONDS = 2.0, 20.0, 6.0
 _PINGS, _WARM_PINGS = 120, 10
 _CLAIM = 100
+_ROUNDS, _ORGANIZATIONS = 3, 100
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,28 @@ def drain(place: Place, jobs: int) -> dict[str, float]:
         "wal_bytes_per_job": written / told["jobs"],
         "statements_per_job": told["statements"] / told["jobs"],
         "worker_cpu_us_per_job": told["cpu_seconds"] / told["jobs"] * 1e6,
+    }
+
+
+def features(place: Place, jobs: int) -> dict[str, float]:
+    """From the outbox to done with a unique key, a limit, a fair queue: each as a share of the plain rate.
+
+    Rounds of all four, one after the other, because a machine's speed drifts; the middle share counts.
+    """
+    shares: dict[type[Noop], list[float]] = {Once: [], Limited: [], Fair: []}
+    each = max(jobs // _ORGANIZATIONS, 1)
+    jobs = each * _ORGANIZATIONS
+    for _ in range(_ROUNDS):
+        bulk_enqueue(place, Noop, jobs)
+        plain = drain(place, jobs)["jobs_per_second"]
+        for kind, found in shares.items():
+            for count in [each] * _ORGANIZATIONS if kind is Fair else [jobs]:
+                bulk_enqueue(place, kind, count)
+            found.append(drain(place, jobs)["jobs_per_second"] / plain)
+    return {
+        "unique_share": statistics.median(shares[Once]),
+        "limit_share": statistics.median(shares[Limited]),
+        "fair_share": statistics.median(shares[Fair]),
     }
 
 

@@ -19,6 +19,9 @@ _ROWS = (
     ("relay", "relay_per_second", "{:,.0f} jobs/s"),
     ("drain, one process, relayed before", "drain_jobs_per_second", "{:,.0f} jobs/s"),
     ("drain, one process, from the outbox to done", "outbox_to_done_jobs_per_second", "{:,.0f} jobs/s"),
+    ("  with a unique key, share of that rate", "unique_share", "{:.2f}"),
+    ("  with a limit, 100 keys", "limit_share", "{:.2f}"),
+    ("  in a fair queue, 100 organizations", "fair_share", "{:.2f}"),
     ('drain, rows kept for 1 h (retain="1h")', "drain_kept_jobs_per_second", "{:,.0f} jobs/s"),
     (
         "idle: commit to start of the job, p50 / p95 / p99",

@@ -35,6 +35,7 @@ def test_it_measures_and_leaves_the_users_queue_alone(
     assert bench.run(database_url, jobs=300, json=True) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["drain_jobs_per_second"] > 0
+    assert min(figures[share] for share in ("unique_share", "limit_share", "fair_share")) > 0
     assert figures["claim_complete_wal_bytes_per_job"] > 0
     assert figures["claim_buffers_held_snapshot"] < figures["claim_buffers"] * 2
     assert conn.execute("SELECT id, state FROM pgqueue.all_jobs").fetchall() == [(mine, "enqueued")]
