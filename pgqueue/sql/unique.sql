@@ -149,6 +149,10 @@ DECLARE
   aside bigint[];
   survivor bigint;
 BEGIN
+  -- Who is alone is not locked, which would cost as much as moving it.
+  keyed := ARRAY(SELECT unnest(r.ids) FROM pgqueue.relay_rivals(keyed) r UNION ALL SELECT o.id FROM pgqueue.outbox o
+                 WHERE o.lane IN (0, 1, 2) AND o.id = ANY (keyed) AND o.unique_while = 'period');
+  IF cardinality(keyed) = 0 THEN RETURN; END IF;
   SELECT coalesce(array_agg(x.id), '{}'), bool_or(x.unique_while = 'period') INTO taken, periodic FROM (
     SELECT o.id, o.unique_while FROM pgqueue.outbox o WHERE o.lane IN (0, 1, 2) AND o.id = ANY (keyed)
     FOR UPDATE SKIP LOCKED) x;
