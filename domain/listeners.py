@@ -8,7 +8,7 @@ from domain.events import PostPublished, PostPublishFailed, PostPublishUnconfirm
 from domain.jobs import NotifyPublishResultJob
 
 if TYPE_CHECKING:
-    from domain.events import Event
+    from domain.events import Event, PublicationEnded
     from domain.jobs import PublishResult
     from domain.unit_of_work import UnitOfWork
 
@@ -24,7 +24,7 @@ async def listen(uow: UnitOfWork, event: Event) -> None:
             await _notify(uow, event, "unconfirmed")
 
 
-async def _notify(uow: UnitOfWork, event: Event, outcome: PublishResult) -> None:
+async def _notify(uow: UnitOfWork, event: PublicationEnded, outcome: PublishResult) -> None:
     for recipient_id in event.audience:
         await uow.dispatch(
             NotifyPublishResultJob(

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def template(server: str) -> Iterator[str]:
+def template(server: str, pgvector: None) -> Iterator[str]:
     """The name of a database with the queue's and the domain's tables, to be copied."""
     name = f"pgqueue_test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as admin:

@@ -218,7 +218,9 @@ async def test_a_post_that_is_a_day_late_is_missed(world: World) -> None:
 
 async def test_a_suspended_organization_publishes_nothing(world: World) -> None:
     post_id = await world.schedule()
-    await world.execute("UPDATE smm.organizations SET status = 'suspended'")
+    await world.execute(
+        "UPDATE smm.organizations SET status = 'suspended', suspended_at = now(), suspension_id = gen_random_uuid()"
+    )
     await world.work()
     assert (await world.post(post_id)).failure_code == "organization_inactive"
     assert world.texts() == []

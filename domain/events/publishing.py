@@ -1,4 +1,4 @@
-"""Everything that can happen in the domain, as values."""
+"""Posts on the networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _PublicationEnded:
+class PublicationEnded:
+    """One attempt to publish is over."""
+
     scheduled_post_id: UUID
     generation: int
     """The number of the attempt that ended it: a later attempt is news again."""
@@ -19,20 +21,35 @@ class _PublicationEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostPublished(_PublicationEnded):
+class PostPublished(PublicationEnded):
     """The network has the post."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostPublishFailed(_PublicationEnded):
+class PostPublishFailed(PublicationEnded):
     """The network does not have the post and will not get it without a human."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostPublishUnconfirmed(_PublicationEnded):
+class PostPublishUnconfirmed(PublicationEnded):
     """Nobody can tell whether the network has the post."""
 
 
-Event = PostPublished | PostPublishFailed | PostPublishUnconfirmed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostsPaused:
+    """Posts of an organization wait until somebody lets them go on."""
+
+    organization_id: UUID
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostsResumed:
+    """Posts that were paused are scheduled again; those whose time has passed are not."""
+
+    organization_id: UUID
+    count: int
+    missed: int
