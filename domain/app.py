@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
 from domain.gateways.mastodon import Mastodon
+from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
 from domain.jobs import JOBS
 from domain.listeners import listen
@@ -42,6 +43,7 @@ class Application:
 
     units: UnitsOfWork
     vault: Vault
+    storage: Storage
     schedule_post: SchedulePost
     dispatch_due_posts: DispatchDuePosts
     publish_scheduled_post: PublishScheduledPost
@@ -69,12 +71,14 @@ def compose(
         secret.get_secret_value() if secret else None,
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
+    storage = open_storage(configuration, breakers)
     sender = Sender(configuration.mail_from, configuration.mail_domain)
     dispatch = DispatchDuePosts(units)
     publish = PublishScheduledPost(units, mastodon, vault)
     return Application(
         units=units,
         vault=vault,
+        storage=storage,
         schedule_post=SchedulePost(units, dispatch),
         dispatch_due_posts=dispatch,
         publish_scheduled_post=publish,
