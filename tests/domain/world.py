@@ -68,7 +68,7 @@ class World:
 
     async def schedule(self, body: str = "olá", *, when: datetime | None = None, tenant: Tenant | None = None) -> UUID:
         tenant = tenant or self.tenant
-        ids = await self.app.schedule_post(
+        ids = await self.app.publishing.schedule_post(
             tenant.context, body=body, scheduled_at=when or datetime.now(UTC), account_ids=[tenant.account_id]
         )
         return ids[0]
