@@ -17,6 +17,7 @@ from domain.contexts import Parts
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
+from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
 from domain.jobs import JOBS
 from domain.listeners import listen
@@ -41,6 +42,7 @@ class Application:
 
     units: UnitsOfWork
     vault: Vault
+    storage: Storage
     publishing: Publishing
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
@@ -53,7 +55,7 @@ def compose(
     breakers = Breakers()
     units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
     vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
-    parts = Parts(units, vault, http, breakers, configuration)
+    parts = Parts(units, vault, http, breakers, configuration, open_storage(configuration, breakers))
     secret = configuration.smtp_password
     server = MailServer(
         configuration.smtp_host,
@@ -67,6 +69,7 @@ def compose(
     return Application(
         units=units,
         vault=vault,
+        storage=parts.storage,
         publishing=publishing(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),

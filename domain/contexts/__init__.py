@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import httpx
 
     from domain.gateways.breakers import Breakers
+    from domain.gateways.storage import Storage
     from domain.gateways.vault import Vault
     from domain.settings import DomainSettings
     from domain.unit_of_work import UnitsOfWork
@@ -23,3 +24,4 @@ class Parts:
     http: httpx.AsyncClient
     breakers: Breakers
     configuration: DomainSettings
+    storage: Storage
