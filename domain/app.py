@@ -14,6 +14,8 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.billing import Billing, billing
+from domain.contexts.integration import Integration, integration
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
@@ -44,6 +46,8 @@ class Application:
     vault: Vault
     storage: Storage
     publishing: Publishing
+    billing: Billing
+    integration: Integration
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -71,6 +75,8 @@ def compose(
         vault=vault,
         storage=parts.storage,
         publishing=publishing(parts),
+        billing=billing(parts),
+        integration=integration(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),
     )

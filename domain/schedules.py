@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from domain.jobs import (
+    CheckExpiredSubscriptionsJob,
+    DeliverWebhookJob,
+    ProcessStripeWebhookJob,
+    SyncUsageRecordsJob,
+)
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
-from pgqueue import Context
+from pgqueue import Context, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pgqueue import Schedule
 
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 PUBLISHING: Sequence[Schedule] = []
 
+BILLING: Sequence[Schedule] = [
+    Schedule("check_expired_subscriptions", CheckExpiredSubscriptionsJob(), cron="5 * * * *", context=SYSTEM),
+    Schedule("fan_out_usage", SyncUsageRecordsJob(), cron="20 * * * *", context=SYSTEM),
+    Schedule("replay_missed_stripe_events", ProcessStripeWebhookJob(), cron="10 4 * * *", context=SYSTEM),
+]
+
+INTEGRATION: Sequence[Schedule] = [
+    Schedule("endpoint_health", DeliverWebhookJob(), cron="0 5 * * *", context=SYSTEM),
+]
+
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *BILLING,
+    *INTEGRATION,
 ]

@@ -1,5 +1,12 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
+from domain.jobs.billing import (
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    ProcessStripeWebhookJob,
+    SyncUsageRecordsJob,
+)
+from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
 from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
 from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
 from pgqueue import Job
@@ -8,12 +15,24 @@ JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
     NotifyPublishResultJob,
+    ProcessStripeWebhookJob,
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    SyncUsageRecordsJob,
+    DeliverWebhookJob,
+    GenerateReportJob,
 ]
 
 __all__ = [
     "JOBS",
+    "CheckExpiredSubscriptionsJob",
+    "DeliverWebhookJob",
+    "DowngradeToFreePlanJob",
+    "GenerateReportJob",
     "NotifyPublishResultJob",
     "ProcessScheduledPostJob",
+    "ProcessStripeWebhookJob",
     "PublishResult",
     "RetryPublishJob",
+    "SyncUsageRecordsJob",
 ]

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import PostPublished, PostPublishFailed, PostPublishUnconfirmed
-from domain.listeners import publishing
+from domain.events import (
+    GraceExpired,
+    OutgoingEvent,
+    PostPublished,
+    PostPublishFailed,
+    PostPublishUnconfirmed,
+    ReportRequested,
+    StripeEventReceived,
+    SubscriptionCanceled,
+    WebhookDeliveriesReplayed,
+)
+from domain.listeners import billing, integration, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -23,7 +33,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # accounts
     # identity and administration
     # billing
+    StripeEventReceived: [billing.process],
+    GraceExpired: [billing.downgrade_after_grace],
+    SubscriptionCanceled: [billing.downgrade_at_the_end],
     # webhooks and reports
+    OutgoingEvent: [integration.deliver],
+    WebhookDeliveriesReplayed: [integration.deliver_again],
+    ReportRequested: [integration.generate],
     # media
     # analytics
 }
