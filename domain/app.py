@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
@@ -44,6 +45,7 @@ class Application:
     vault: Vault
     storage: Storage
     publishing: Publishing
+    media: MediaLibrary
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -71,6 +73,7 @@ def compose(
         vault=vault,
         storage=parts.storage,
         publishing=publishing(parts),
+        media=media(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),
     )

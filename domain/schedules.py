@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from domain.jobs import SweepUnscannedMediaJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
-from pgqueue import Context
+from pgqueue import Context, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgqueue import Schedule
-
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
+MEDIA: Sequence[Schedule] = [
+    Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+]
 PUBLISHING: Sequence[Schedule] = []
 
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *MEDIA,
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import PostPublished, PostPublishFailed, PostPublishUnconfirmed
-from domain.listeners import publishing
+from domain.events import MediaCleared, MediaUploaded, PostPublished, PostPublishFailed, PostPublishUnconfirmed
+from domain.listeners import media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -25,6 +25,8 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # billing
     # webhooks and reports
     # media
+    MediaUploaded: [media.scan],
+    MediaCleared: [media.make_small],
     # analytics
 }
 
