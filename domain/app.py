@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from domain.contexts import Parts
 from domain.contexts.billing import Billing, billing
 from domain.contexts.integration import Integration, integration
+from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
@@ -48,6 +49,7 @@ class Application:
     publishing: Publishing
     billing: Billing
     integration: Integration
+    media: MediaLibrary
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -77,6 +79,7 @@ def compose(
         publishing=publishing(parts),
         billing=billing(parts),
         integration=integration(parts),
+        media=media(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),
     )

@@ -8,6 +8,7 @@ from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     DeliverWebhookJob,
     ProcessStripeWebhookJob,
+    SweepUnscannedMediaJob,
     SyncUsageRecordsJob,
 )
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
+MEDIA: Sequence[Schedule] = [
+    Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+]
 PUBLISHING: Sequence[Schedule] = []
 
 BILLING: Sequence[Schedule] = [
@@ -34,4 +38,5 @@ SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
     *BILLING,
     *INTEGRATION,
+    *MEDIA,
 ]

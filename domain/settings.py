@@ -62,6 +62,11 @@ class DomainSettings(BaseModel):
     webhook_allowed: str = ""
     """Comma separated addresses of this machine or network that webhooks may go to, without TLS: for tests."""
     webhook_deadline_seconds: float = Field(default=15, gt=0, le=25)
+    clamd_address: str = "127.0.0.1:3310"
+    """``host:port``, or ``unix:/path/to/socket``."""
+    scan_deadline_seconds: float = Field(default=240, gt=0, le=280)
+    largest_upload_bytes: int = Field(default=200 << 20, gt=0)
+    """clamd has a limit of its own (``StreamMaxLength``, 25 MB unless it is raised): what is longer is rejected."""
 
     @field_validator("fernet_keys")
     @classmethod
@@ -123,3 +128,8 @@ class DomainSettings(BaseModel):
     def link_key(self) -> bytes:
         """The key that signs links to objects: derived, so that it is good for nothing else."""
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")
+
+    @property
+    def scan_deadline(self) -> timedelta:
+        """How long the scan of one file may take."""
+        return timedelta(seconds=self.scan_deadline_seconds)

@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,15 +59,13 @@ async def pdf(page: Page) -> bytes:
 
 
 def _typeset(data: str) -> bytes:
-    # an empty root: the template reads no file, and nothing else could
-    with tempfile.TemporaryDirectory() as root:
-        try:
-            # fonts of the machine would make the bytes depend on it
-            return typst.compile(
-                _TEMPLATE.read_bytes(), root=root, ignore_system_fonts=True, format="pdf", sys_inputs={"data": data}
-            )
-        except typst.TypstError as error:
-            raise Rejected(f"the report cannot be typeset: {error.message}", code="typeset") from error
+    try:
+        # fonts of the machine would make the bytes depend on it
+        return typst.compile(
+            _TEMPLATE, root=_TEMPLATE.parent, ignore_system_fonts=True, format="pdf", sys_inputs={"data": data}
+        )
+    except typst.TypstError as error:
+        raise Rejected(f"the report cannot be typeset: {error.message}", code="typeset") from error
 
 
 def _harmless(cell: Cell) -> Cell:

@@ -191,7 +191,8 @@ class _Http(stripe.HTTPClient):
         try:
             response = await self._http.request(method, url, headers=dict(headers), content=post_data or None)
         except httpx.HTTPError as error:
-            raise stripe.APIConnectionError(f"{type(error).__name__}: {error}") from error
+            lost = f"{type(error).__name__}: {error}"
+            raise stripe.APIConnectionError(lost) from error  # type: ignore[no-untyped-call] # the library's
         return response.content, response.status_code, response.headers
 
     async def close_async(self) -> None:

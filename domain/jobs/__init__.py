@@ -7,6 +7,7 @@ from domain.jobs.billing import (
     SyncUsageRecordsJob,
 )
 from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
+from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
 from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
 from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
 from pgqueue import Job
@@ -21,6 +22,9 @@ JOBS: list[type[Job]] = [
     SyncUsageRecordsJob,
     DeliverWebhookJob,
     GenerateReportJob,
+    ScanMediaJob,
+    GenerateThumbnailJob,
+    SweepUnscannedMediaJob,
 ]
 
 __all__ = [
@@ -29,10 +33,13 @@ __all__ = [
     "DeliverWebhookJob",
     "DowngradeToFreePlanJob",
     "GenerateReportJob",
+    "GenerateThumbnailJob",
     "NotifyPublishResultJob",
     "ProcessScheduledPostJob",
     "ProcessStripeWebhookJob",
     "PublishResult",
     "RetryPublishJob",
+    "ScanMediaJob",
+    "SweepUnscannedMediaJob",
     "SyncUsageRecordsJob",
 ]

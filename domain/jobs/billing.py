@@ -52,9 +52,9 @@ class CheckExpiredSubscriptionsJob(
 
     after: UUID | None = None
 
-    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+    async def run(self, app: Application, ctx: JobContext) -> None:
         """Call the use case."""
-        return await app.billing.check_expired_subscriptions(ctx, self.after)
+        await app.billing.check_expired_subscriptions(ctx, self.after)
 
 
 class DowngradeToFreePlanJob(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events import (
     GraceExpired,
+    MediaCleared,
+    MediaUploaded,
     OutgoingEvent,
     PostPublished,
     PostPublishFailed,
@@ -16,7 +18,7 @@ from domain.events import (
     SubscriptionCanceled,
     WebhookDeliveriesReplayed,
 )
-from domain.listeners import billing, integration, publishing
+from domain.listeners import billing, integration, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -41,6 +43,8 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     WebhookDeliveriesReplayed: [integration.deliver_again],
     ReportRequested: [integration.generate],
     # media
+    MediaUploaded: [media.scan],
+    MediaCleared: [media.make_small],
     # analytics
 }
 

@@ -97,13 +97,14 @@ class DowngradeToFreePlan:
                 remote = await self.stripe.subscription(stripe_id)
                 if remote.status in _DUE:
                     remote = await self.stripe.cancel(stripe_id, key=key)
-                return await self._store(ctx, subscription_id, remote, reason, lock)
+                await self._store(ctx, subscription_id, remote, reason, lock)
         except LockTaken as taken:
             return Snooze(min(taken.retry_after, _SOON), "another change of this customer is being made")
         except Postponed as error:
             return Snooze(error.wait, f"{error.code}: {error}")
         except NotUnderstood as error:
             return Dead(str(error))
+        return None
 
     async def _store(
         self, ctx: JobContext, subscription_id: UUID, remote: RemoteSubscription, reason: str, lock: AsyncLock

@@ -27,7 +27,7 @@ from domain.use_cases.billing.subscriptions import (
     follow,
 )
 from domain.use_cases.publications import database_now
-from pgqueue import Dead, Discard, Outcome, Snooze
+from pgqueue import Dead, Outcome, Snooze
 from pgqueue.errors import LockTaken
 
 if TYPE_CHECKING:
@@ -100,16 +100,10 @@ class ProcessStripeWebhook:
         if stripe_event_id is None:
             return await self.replay(ctx)
         async with self.units.begin(ctx.context) as uow:
-            event = await _locked(uow, stripe_event_id)
-            if event is None or event.status in (StripeEventStatus.PROCESSED, StripeEventStatus.IGNORED):
-                return None
-            if event.status == StripeEventStatus.FAILED:  # requeued from the dead letters
-                transition(event, StripeEventStatus.RECEIVED)
-            customer_id = event.customer_id
-            if customer_id is None or not event.type.startswith(ABOUT):
-                transition(event, StripeEventStatus.IGNORED)
-                event.processed_at = await database_now(uow)
-                return Discard(f"nothing to do for {event.type}")
+            customer_id = await _customer_to_ask_for(uow, stripe_event_id)
+        return None if customer_id is None else await self._follow(ctx, stripe_event_id, customer_id)
+
+    async def _follow(self, ctx: JobContext, stripe_event_id: str, customer_id: str) -> Outcome | None:
         try:
             async with self.units.queue.lock(customer_lock(customer_id), ttl=_LOCK) as lock:
                 remote = await self.stripe.subscriptions(customer_id)
@@ -173,6 +167,20 @@ async def follow_all(uow: UnitOfWork, organization: Organization, remote: Sequen
         # the end of an old subscription takes nothing from somebody who has a new one
         if change is not None and not (paid and isinstance(change, SubscriptionCanceled)):
             await announce(uow, change)
+
+
+async def _customer_to_ask_for(uow: UnitOfWork, stripe_event_id: str) -> str | None:
+    """Return whose subscriptions the event is about; None: it is dealt with, or is about something else."""
+    event = await _locked(uow, stripe_event_id)
+    if event is None or event.status in (StripeEventStatus.PROCESSED, StripeEventStatus.IGNORED):
+        return None
+    if event.status == StripeEventStatus.FAILED:  # requeued from the dead letters
+        transition(event, StripeEventStatus.RECEIVED)
+    if event.customer_id is None or not event.type.startswith(ABOUT):
+        transition(event, StripeEventStatus.IGNORED)
+        event.processed_at = await database_now(uow)
+        return None
+    return event.customer_id
 
 
 async def _take(uow: UnitOfWork, notice: StripeNotice) -> bool:

@@ -110,9 +110,7 @@ class SyncUsageRecords:
 
     async def _tell(self, ctx: JobContext, metric: str, period_start: date, told: _Told) -> Outcome | None:
         try:
-            await self.stripe.report_usage(
-                metric, told.customer_id, told.total, identifier=told.identifier, at=told.at
-            )
+            await self.stripe.report_usage(metric, told.customer_id, told.total, identifier=told.identifier, at=told.at)
         except Rejected as error:
             async with self.units.begin(ctx.context) as uow:
                 report = await _report(uow, metric, period_start, told.seq)

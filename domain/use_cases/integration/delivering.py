@@ -1,8 +1,8 @@
 """DeliverWebhook: one event to one endpoint. The receiver may get it twice, with the same id; never never.
 
-    T1  check, count the attempt                   (commit)
-    H   send the frozen text, with no transaction open
-    T2  write down how it went
+T1  check, count the attempt                   (commit)
+H   send the frozen text, with no transaction open
+T2  write down how it went
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ class DeliverWebhook:
             row.last_error, row.duration_ms = None, took
             await uow.publish(WebhookDelivered(delivery_id=row.id))
 
-    async def _failed(
-        self, ctx: JobContext, delivery_id: UUID, sent: _Sent, error: GatewayError, took: int
-    ) -> Outcome:
+    async def _failed(self, ctx: JobContext, delivery_id: UUID, sent: _Sent, error: GatewayError, took: int) -> Outcome:
         """T2, bad ending."""
         async with self.units.begin(ctx.context) as uow:
             row, endpoint = await _locked(uow, delivery_id)

@@ -83,7 +83,7 @@ def _engagement(report: Report, zone: ZoneInfo) -> Select[Any]:
 
 
 def _audience(report: Report, _: ZoneInfo) -> Select[Any]:
-    return (
+    query: Select[Any] = (
         select(
             AccountMetrics.day,
             SocialAccount.provider,
@@ -100,6 +100,7 @@ def _audience(report: Report, _: ZoneInfo) -> Select[Any]:
         )
         .order_by(AccountMetrics.day, SocialAccount.provider, SocialAccount.handle, SocialAccount.id)
     )
+    return query
 
 
 def _instants(report: Report, zone: ZoneInfo) -> tuple[datetime, datetime]:

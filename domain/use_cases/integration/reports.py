@@ -225,9 +225,7 @@ class ReportLink:
 
 async def _locked(uow: UnitOfWork, report_id: UUID) -> Report | None:
     return await uow.session.scalar(
-        select(Report)
-        .where(Report.organization_id == uow.organization_id, Report.id == report_id)
-        .with_for_update()
+        select(Report).where(Report.organization_id == uow.organization_id, Report.id == report_id).with_for_update()
     )
 
 
