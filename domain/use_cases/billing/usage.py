@@ -123,9 +123,10 @@ class SyncUsageRecords:
             report = await _report(uow, metric, period_start, told.seq)
             if report.status != UsageReportStatus.PENDING:
                 return None
-            transition(report, UsageReportStatus.SENT)
-            report.sent_at = now = await database_now(uow)
+            now = await database_now(uow)
             record = await _record(uow, metric, period_start)
+            transition(report, UsageReportStatus.SENT)
+            report.sent_at = now
             if now >= _midnight(record.period_end):
                 record.closed_at = now
             about = {"organization_id": uow.organization_id, "metric": metric, "period_start": period_start}

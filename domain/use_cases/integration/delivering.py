@@ -131,8 +131,8 @@ class DeliverWebhook:
             endpoint.failing_since = None
             if row.status != DeliveryStatus.PENDING:
                 return
-            transition(row, DeliveryStatus.DELIVERED)
             row.delivered_at = await database_now(uow)
+            transition(row, DeliveryStatus.DELIVERED)
             row.last_http_status, row.response_excerpt = receipt.status, receipt.excerpt
             row.last_error, row.duration_ms = None, took
             await uow.publish(WebhookDelivered(delivery_id=row.id))

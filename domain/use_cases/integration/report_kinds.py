@@ -25,7 +25,7 @@ class Kind:
     title: str
     columns: Sequence[str]
     numeric: Sequence[bool]
-    query: Callable[[Report, ZoneInfo], Select[Any]]
+    query: Callable[[Report, ZoneInfo], Select[*tuple[Any, ...]]]
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -47,7 +47,7 @@ def _cell(value: Any, zone: ZoneInfo) -> Cell:
     return value.astimezone(zone).isoformat(sep=" ", timespec="minutes") if isinstance(value, datetime) else str(value)
 
 
-def _engagement(report: Report, zone: ZoneInfo) -> Select[Any]:
+def _engagement(report: Report, zone: ZoneInfo) -> Select[*tuple[Any, ...]]:
     start, end = _instants(report, zone)
     latest = (
         select(PostMetrics)
@@ -82,8 +82,8 @@ def _engagement(report: Report, zone: ZoneInfo) -> Select[Any]:
     )
 
 
-def _audience(report: Report, _: ZoneInfo) -> Select[Any]:
-    query: Select[Any] = (
+def _audience(report: Report, _: ZoneInfo) -> Select[*tuple[Any, ...]]:
+    query: Select[*tuple[Any, ...]] = (
         select(
             AccountMetrics.day,
             SocialAccount.provider,
