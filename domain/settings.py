@@ -34,6 +34,10 @@ class DomainSettings(BaseModel):
     fernet_keys: SecretStr
     """Comma separated; the first one seals, all of them open."""
     fingerprint_key: SecretStr = Field(min_length=16)
+    link_key: SecretStr = Field(min_length=16)
+    """Makes the secrets of mailed links; a new key ends the links that are on their way."""
+    password_cost: int = Field(default=15, ge=4, le=20)
+    """The binary logarithm of scrypt's N."""
     base_url: str = "http://127.0.0.1:8000"
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(default=25, ge=1, le=65535)
