@@ -13,18 +13,18 @@ import httpx
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from domain.contexts import Parts
+from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
-from domain.gateways.mastodon import Mastodon
+from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
 from domain.jobs import JOBS
 from domain.listeners import listen
+from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
 from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
-from domain.use_cases.publishing import PublishScheduledPost
-from domain.use_cases.retrying import BuryPublication, RetryPublication, RetryPublish
-from domain.use_cases.scheduling import DispatchDuePosts, SchedulePost
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -42,12 +42,8 @@ class Application:
 
     units: UnitsOfWork
     vault: Vault
-    schedule_post: SchedulePost
-    dispatch_due_posts: DispatchDuePosts
-    publish_scheduled_post: PublishScheduledPost
-    retry_publication: RetryPublication
-    retry_publish: RetryPublish
-    bury_publication: BuryPublication
+    storage: Storage
+    publishing: Publishing
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -59,7 +55,7 @@ def compose(
     breakers = Breakers()
     units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
     vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
-    mastodon = Mastodon(http, breakers, deadline=configuration.network_deadline)
+    parts = Parts(units, vault, http, breakers, configuration, open_storage(configuration, breakers))
     secret = configuration.smtp_password
     server = MailServer(
         configuration.smtp_host,
@@ -70,17 +66,11 @@ def compose(
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
     sender = Sender(configuration.mail_from, configuration.mail_domain)
-    dispatch = DispatchDuePosts(units)
-    publish = PublishScheduledPost(units, mastodon, vault)
     return Application(
         units=units,
         vault=vault,
-        schedule_post=SchedulePost(units, dispatch),
-        dispatch_due_posts=dispatch,
-        publish_scheduled_post=publish,
-        retry_publication=RetryPublication(units),
-        retry_publish=RetryPublish(publish),
-        bury_publication=BuryPublication(units),
+        storage=parts.storage,
+        publishing=publishing(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),
     )
@@ -109,4 +99,6 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
 
 
 _SETTINGS: Final = settings()
-app: Final = App(queue=AsyncQueue(_SETTINGS), jobs=JOBS, handle=open_application, settings=_SETTINGS)
+app: Final = App(
+    queue=AsyncQueue(_SETTINGS), jobs=JOBS, schedules=SCHEDULES, handle=open_application, settings=_SETTINGS
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,15 @@ class DomainSettings(BaseModel):
     mail_domain: str = "social.example"
     network_deadline_seconds: float = Field(default=20, gt=0, le=60)
     mail_deadline_seconds: float = Field(default=15, gt=0, le=25)
+    storage_directory: Path = Path(".pgqueue/objects")
+    """Where objects are stored unless ``storage_bucket`` names a place on S3."""
+    storage_bucket: str | None = None
+    storage_region: str = "us-east-1"
+    storage_endpoint: str | None = None
+    """Of an S3 that is not Amazon's; plain ``http`` is allowed for it."""
+    storage_access_key: SecretStr = SecretStr("")
+    storage_secret_key: SecretStr = SecretStr("")
+    storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
 
     @field_validator("fernet_keys")
     @classmethod
@@ -82,3 +92,13 @@ class DomainSettings(BaseModel):
     def mail_deadline(self) -> timedelta:
         """How long handing over one mail may take."""
         return timedelta(seconds=self.mail_deadline_seconds)
+
+    @property
+    def storage_deadline(self) -> timedelta:
+        """How long one step of reading or writing an object may take."""
+        return timedelta(seconds=self.storage_deadline_seconds)
+
+    @property
+    def link_key(self) -> bytes:
+        """The key that signs links to objects: derived, so that it is good for nothing else."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")

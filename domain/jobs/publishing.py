@@ -28,7 +28,7 @@ class PublishingJob(
 
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
         """Put the scheduled post into a truthful state."""
-        await app.bury_publication(session, self.scheduled_post_id, death)
+        await app.publishing.bury_publication(session, self.scheduled_post_id, death)
 
 
 class ProcessScheduledPostJob(PublishingJob, use_case="PublishScheduledPost", dispatched_by=("DispatchDuePosts",)):
@@ -38,7 +38,9 @@ class ProcessScheduledPostJob(PublishingJob, use_case="PublishScheduledPost", di
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.publish_scheduled_post(self.scheduled_post_id, ctx, schedule_version=self.schedule_version)
+        return await app.publishing.publish_scheduled_post(
+            self.scheduled_post_id, ctx, schedule_version=self.schedule_version
+        )
 
 
 class RetryPublishJob(PublishingJob, use_case="RetryPublish", dispatched_by=("RetryPublication",)):
@@ -49,4 +51,4 @@ class RetryPublishJob(PublishingJob, use_case="RetryPublish", dispatched_by=("Re
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.retry_publish(self.scheduled_post_id, ctx)
+        return await app.publishing.retry_publish(self.scheduled_post_id, ctx)

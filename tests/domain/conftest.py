@@ -52,8 +52,8 @@ def mail() -> Iterator[MailStandIn]:
 
 @pytest.fixture
 async def world(
-    database_url: str, network: MastodonStandIn, mail: MailStandIn, anyio_backend: str
+    database_url: str, network: MastodonStandIn, mail: MailStandIn, tmp_path: Path, anyio_backend: str
 ) -> AsyncIterator[World]:
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
-    async with open_world(database_url, network, mail) as opened:
+    async with open_world(database_url, network, mail, tmp_path / "objects") as opened:
         yield opened

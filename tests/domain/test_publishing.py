@@ -66,7 +66,7 @@ async def test_a_crash_between_call_and_record_is_an_attempt_without_outcome_and
     await world.execute("UPDATE smm.scheduled_posts SET status = 'publishing', external_id = NULL, published_at = NULL")
     await world.execute("UPDATE smm.publish_attempts SET outcome = NULL, finished_at = NULL")
     await world.execute("UPDATE smm.scheduled_posts SET status = 'unconfirmed'")
-    await world.app.retry_publication(world.tenant.context, post_id)
+    await world.app.publishing.retry_publication(world.tenant.context, post_id)
     await world.work()
     post = await world.post(post_id)
     assert (post.status, post.external_id) == ("published", "1")
@@ -172,7 +172,7 @@ async def test_when_nobody_can_tell_the_post_is_unconfirmed_and_people_are_asked
     assert (await world.post(post_id)).status == "unconfirmed"
     assert len(world.texts()) == 201
     assert {message["subject"] for message in world.mail.state()["messages"]} == {"Confira se o seu post está no ar"}
-    await world.app.retry_publication(world.tenant.context, post_id, force=True)
+    await world.app.publishing.retry_publication(world.tenant.context, post_id, force=True)
     await world.work()
     assert (await world.post(post_id)).status == "published"
     assert len(world.texts()) == 202
@@ -193,9 +193,9 @@ async def test_a_second_press_on_retry_is_refused(world: World) -> None:
     world.network.faults.set("reject")
     post_id = await world.schedule()
     await world.work()
-    await world.app.retry_publication(world.tenant.context, post_id)
+    await world.app.publishing.retry_publication(world.tenant.context, post_id)
     with pytest.raises(IllegalTransition):
-        await world.app.retry_publication(world.tenant.context, post_id)
+        await world.app.publishing.retry_publication(world.tenant.context, post_id)
     await world.work()
     assert (await world.post(post_id)).status == "published"
 

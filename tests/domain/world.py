@@ -27,6 +27,7 @@ from tests.conftest import sqlalchemy_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
     from uuid import UUID
 
     from domain.standins import MailStandIn, MastodonStandIn
@@ -67,7 +68,7 @@ class World:
 
     async def schedule(self, body: str = "olá", *, when: datetime | None = None, tenant: Tenant | None = None) -> UUID:
         tenant = tenant or self.tenant
-        ids = await self.app.schedule_post(
+        ids = await self.app.publishing.schedule_post(
             tenant.context, body=body, scheduled_at=when or datetime.now(UTC), account_ids=[tenant.account_id]
         )
         return ids[0]
@@ -123,7 +124,7 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> AsyncIterator[World]:
+async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn, directory: Path) -> AsyncIterator[World]:
     settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = DomainSettings(
@@ -135,6 +136,7 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> A
         smtp_start_tls=False,
         network_deadline_seconds=1,
         mail_deadline_seconds=1,
+        storage_directory=directory,
     )
     engine = create_async_engine(sqlalchemy_address(url))
     try:
