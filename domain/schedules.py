@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from domain.jobs import CleanupSuspendedOrgsJob, ProcessAccountDeletionJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
-from pgqueue import Context
+from pgqueue import Context, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pgqueue import Schedule
 
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 PUBLISHING: Sequence[Schedule] = []
 
+IDENTITY: Sequence[Schedule] = [
+    Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
+    Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
+]
+
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *IDENTITY,
 ]

@@ -35,8 +35,6 @@ class DomainSettings(BaseModel):
     fernet_keys: SecretStr
     """Comma separated; the first one seals, all of them open."""
     fingerprint_key: SecretStr = Field(min_length=16)
-    link_key: SecretStr = Field(min_length=16)
-    """Makes the secrets of mailed links; a new key ends the links that are on their way."""
     password_cost: int = Field(default=15, ge=4, le=20)
     """The binary logarithm of scrypt's N."""
     base_url: str = "http://127.0.0.1:8000"
@@ -102,3 +100,8 @@ class DomainSettings(BaseModel):
     def link_key(self) -> bytes:
         """The key that signs links to objects: derived, so that it is good for nothing else."""
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")
+
+    @property
+    def mail_key(self) -> bytes:
+        """The key that makes the secrets of mailed links: derived in the same way."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links by e-mail", "sha256")

@@ -111,7 +111,6 @@ def _environment(url: str, mail: Remote) -> dict[str, str]:
         "PGQUEUE_POLL": "1s",
         "SMM_FERNET_KEYS": Fernet.generate_key().decode(),
         "SMM_FINGERPRINT_KEY": secrets.token_hex(16),
-        "SMM_LINK_KEY": secrets.token_hex(16),
         "SMM_SMTP_HOST": host,
         "SMM_SMTP_PORT": port,
         "SMM_SMTP_START_TLS": "false",

@@ -1,6 +1,18 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
-from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
+from domain.jobs.administration import (
+    CleanupSuspendedOrgsJob,
+    InvalidateUserSessionsJob,
+    InvalidationReason,
+    PauseOrgScheduledPostsJob,
+    ProcessAccountDeletionJob,
+)
+from domain.jobs.notifications import (
+    NotifyPublishResultJob,
+    PublishResult,
+    SendPasswordResetJob,
+    SendVerificationEmailJob,
+)
 from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
 from pgqueue import Job
 
@@ -8,12 +20,25 @@ JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
     NotifyPublishResultJob,
+    SendVerificationEmailJob,
+    SendPasswordResetJob,
+    PauseOrgScheduledPostsJob,
+    InvalidateUserSessionsJob,
+    CleanupSuspendedOrgsJob,
+    ProcessAccountDeletionJob,
 ]
 
 __all__ = [
     "JOBS",
+    "CleanupSuspendedOrgsJob",
+    "InvalidateUserSessionsJob",
+    "InvalidationReason",
     "NotifyPublishResultJob",
+    "PauseOrgScheduledPostsJob",
+    "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
     "PublishResult",
     "RetryPublishJob",
+    "SendPasswordResetJob",
+    "SendVerificationEmailJob",
 ]

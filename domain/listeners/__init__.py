@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import PostPublished, PostPublishFailed, PostPublishUnconfirmed
-from domain.listeners import publishing
+from domain.events import (
+    AccountDeletionRequested,
+    EmailChanged,
+    OrgSuspended,
+    PasswordChanged,
+    PasswordResetRequested,
+    PostPublished,
+    PostPublishFailed,
+    PostPublishUnconfirmed,
+    UserBanned,
+    UserRegistered,
+)
+from domain.listeners import identity, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -22,6 +33,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
     # identity and administration
+    UserRegistered: [identity.verify_address],
+    EmailChanged: [identity.verify_address],
+    PasswordResetRequested: [identity.send_reset],
+    PasswordChanged: [identity.end_sessions_of_old_password],
+    UserBanned: [identity.end_sessions_of_banned],
+    OrgSuspended: [identity.pause_posts],
+    AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
     # webhooks and reports
     # media

@@ -63,9 +63,7 @@ async def test_no_table_holds_a_token_in_clear(world: World) -> None:
 
 def test_settings_name_every_fault_and_print_no_secret() -> None:
     key = Fernet.generate_key().decode()
-    found = DomainSettings.from_environment(
-        {"SMM_FERNET_KEYS": key, "SMM_FINGERPRINT_KEY": "k" * 16, "SMM_LINK_KEY": "l" * 16, "PATH": "x"}
-    )
+    found = DomainSettings.from_environment({"SMM_FERNET_KEYS": key, "SMM_FINGERPRINT_KEY": "k" * 16, "PATH": "x"})
     assert found.keys == [key]
     assert key not in repr(found)
     with pytest.raises(ValidationError) as faults:
@@ -73,7 +71,6 @@ def test_settings_name_every_fault_and_print_no_secret() -> None:
     assert {fault["loc"][0] for fault in faults.value.errors()} == {
         "fernet_keys",
         "fingerprint_key",
-        "link_key",
         "smtp_port",
         "smpt_host",
     }

@@ -130,7 +130,6 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn, dire
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),
         fingerprint_key=SecretStr("a key for the tests"),
-        link_key=SecretStr("another key for the tests"),
         password_cost=4,
         smtp_port=mail.port,
         smtp_start_tls=False,
