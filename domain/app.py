@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
 from domain.contexts.identity import Identity, identity
+from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
@@ -47,6 +48,7 @@ class Application:
     storage: Storage
     publishing: Publishing
     identity: Identity
+    media: MediaLibrary
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -75,6 +77,7 @@ def compose(
         storage=parts.storage,
         publishing=publishing(parts),
         identity=identity(parts, mailing),
+        media=media(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )

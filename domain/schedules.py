@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.jobs import CleanupSuspendedOrgsJob, ProcessAccountDeletionJob
+from domain.jobs import CleanupSuspendedOrgsJob, ProcessAccountDeletionJob, SweepUnscannedMediaJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
+MEDIA: Sequence[Schedule] = [
+    Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+]
 PUBLISHING: Sequence[Schedule] = []
 
 IDENTITY: Sequence[Schedule] = [
@@ -23,4 +26,5 @@ IDENTITY: Sequence[Schedule] = [
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
     *IDENTITY,
+    *MEDIA,
 ]

@@ -56,6 +56,11 @@ class DomainSettings(BaseModel):
     storage_access_key: SecretStr = SecretStr("")
     storage_secret_key: SecretStr = SecretStr("")
     storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    clamd_address: str = "127.0.0.1:3310"
+    """``host:port``, or ``unix:/path/to/socket``."""
+    scan_deadline_seconds: float = Field(default=240, gt=0, le=280)
+    largest_upload_bytes: int = Field(default=200 << 20, gt=0)
+    """clamd has a limit of its own (``StreamMaxLength``, 25 MB unless it is raised): what is longer is rejected."""
 
     @field_validator("fernet_keys")
     @classmethod
@@ -105,3 +110,8 @@ class DomainSettings(BaseModel):
     def mail_key(self) -> bytes:
         """The key that makes the secrets of mailed links: derived in the same way."""
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links by e-mail", "sha256")
+
+    @property
+    def scan_deadline(self) -> timedelta:
+        """How long the scan of one file may take."""
+        return timedelta(seconds=self.scan_deadline_seconds)

@@ -7,6 +7,7 @@ from domain.jobs.administration import (
     PauseOrgScheduledPostsJob,
     ProcessAccountDeletionJob,
 )
+from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
     PublishResult,
@@ -26,11 +27,15 @@ JOBS: list[type[Job]] = [
     InvalidateUserSessionsJob,
     CleanupSuspendedOrgsJob,
     ProcessAccountDeletionJob,
+    ScanMediaJob,
+    GenerateThumbnailJob,
+    SweepUnscannedMediaJob,
 ]
 
 __all__ = [
     "JOBS",
     "CleanupSuspendedOrgsJob",
+    "GenerateThumbnailJob",
     "InvalidateUserSessionsJob",
     "InvalidationReason",
     "NotifyPublishResultJob",
@@ -39,6 +44,8 @@ __all__ = [
     "ProcessScheduledPostJob",
     "PublishResult",
     "RetryPublishJob",
+    "ScanMediaJob",
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
+    "SweepUnscannedMediaJob",
 ]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from domain.events import (
     AccountDeletionRequested,
     EmailChanged,
+    MediaCleared,
+    MediaUploaded,
     OrgSuspended,
     PasswordChanged,
     PasswordResetRequested,
@@ -17,7 +19,7 @@ from domain.events import (
     UserBanned,
     UserRegistered,
 )
-from domain.listeners import identity, publishing
+from domain.listeners import identity, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -43,6 +45,8 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # billing
     # webhooks and reports
     # media
+    MediaUploaded: [media.scan],
+    MediaCleared: [media.make_small],
     # analytics
 }
 

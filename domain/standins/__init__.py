@@ -3,7 +3,8 @@
 Tests start them in their own process, the demo as processes of their own (``python -m domain.standins mastodon``).
 """
 
+from domain.standins.clamd import ClamdStandIn
 from domain.standins.mail import MailStandIn
 from domain.standins.mastodon import MastodonStandIn
 
-__all__ = ["MailStandIn", "MastodonStandIn"]
+__all__ = ["ClamdStandIn", "MailStandIn", "MastodonStandIn"]

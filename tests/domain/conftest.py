@@ -12,9 +12,9 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 
-from domain.standins import MailStandIn, MastodonStandIn
+from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn
 from tests.conftest import with_dbname
-from tests.domain.world import World, open_world
+from tests.domain.world import Outside, World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -51,9 +51,18 @@ def mail() -> Iterator[MailStandIn]:
 
 
 @pytest.fixture
-async def world(
-    database_url: str, network: MastodonStandIn, mail: MailStandIn, tmp_path: Path, anyio_backend: str
-) -> AsyncIterator[World]:
+def clamd() -> Iterator[ClamdStandIn]:
+    with ClamdStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def outside(network: MastodonStandIn, mail: MailStandIn, clamd: ClamdStandIn) -> Outside:
+    return Outside(network, mail, clamd)
+
+
+@pytest.fixture
+async def world(database_url: str, outside: Outside, tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
-    async with open_world(database_url, network, mail, tmp_path / "objects") as opened:
+    async with open_world(database_url, outside, tmp_path / "objects") as opened:
         yield opened

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from domain.standins import MailStandIn, MastodonStandIn
+    from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn
 
 TOKEN = "a-token-nobody-may-see"
 _CAN_RUN = """SELECT count(*) AS n FROM pgqueue.all_jobs
-    WHERE state IN ('enqueued', 'ready', 'running') OR (state = 'waiting' AND run_at <= pgqueue.clock())"""
+    WHERE state IN ('enqueued', 'ready', 'running') OR starts_with(reason, 'unique:')
+    OR (state = 'waiting' AND run_at <= pgqueue.clock())"""
 
 
 @dataclass
@@ -51,6 +52,15 @@ class Tenant:
         return Context(str(self.organization_id), str(self.author_id))
 
 
+@dataclass(frozen=True)
+class Outside:
+    """The stand-ins."""
+
+    network: MastodonStandIn
+    mail: MailStandIn
+    clamd: ClamdStandIn
+
+
 @dataclass
 class World:
     """Everything a test needs at hand."""
@@ -62,6 +72,7 @@ class World:
     url: str
     network: MastodonStandIn
     mail: MailStandIn
+    clamd: ClamdStandIn
     tenant: Tenant
     stranger: Tenant
     worker: asyncio.Task[int] | None = None
@@ -124,27 +135,32 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn, directory: Path) -> AsyncIterator[World]:
+async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterator[World]:
     settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),
         fingerprint_key=SecretStr("a key for the tests"),
         password_cost=4,
-        smtp_port=mail.port,
+        smtp_port=outside.mail.port,
         smtp_start_tls=False,
         network_deadline_seconds=1,
         mail_deadline_seconds=1,
         storage_directory=directory,
+        clamd_address=outside.clamd.url,
+        scan_deadline_seconds=1,
+        largest_upload_bytes=4 << 20,
     )
     engine = create_async_engine(sqlalchemy_address(url))
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
             app = compose(engine, http, configuration, queue)
             queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
-            tenant = await _tenant(app, network, "aurora")
-            stranger = await _tenant(app, network, "horizonte")
-            world = World(app, queue_app, queue, engine, url, network, mail, tenant, stranger)
+            tenant = await _tenant(app, outside.network, "aurora")
+            stranger = await _tenant(app, outside.network, "horizonte")
+            world = World(
+                app, queue_app, queue, engine, url, outside.network, outside.mail, outside.clamd, tenant, stranger
+            )
             yield world
             if world.worker is not None:
                 world.worker.cancel()
