@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.identity import Identity, identity
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -25,7 +26,8 @@ from domain.listeners import listen
 from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
-from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
+from domain.use_cases.mailing import Mailing, Sender
+from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -45,6 +47,7 @@ class Application:
     vault: Vault
     storage: Storage
     publishing: Publishing
+    identity: Identity
     media: MediaLibrary
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
@@ -67,15 +70,16 @@ def compose(
         secret.get_secret_value() if secret else None,
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
-    sender = Sender(configuration.mail_from, configuration.mail_domain)
+    mailing = Mailing(units, mailer, vault, Sender(configuration.mail_from, configuration.mail_domain))
     return Application(
         units=units,
         vault=vault,
         storage=parts.storage,
         publishing=publishing(parts),
+        identity=identity(parts, mailing),
         media=media(parts),
-        notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
-        bury_notification=BuryNotification(units),
+        notify_publish_result=NotifyPublishResult(units, mailing),
+        bury_notification=BuryNotification(mailing),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.jobs import SweepUnscannedMediaJob
+from domain.jobs import CleanupSuspendedOrgsJob, ProcessAccountDeletionJob, SweepUnscannedMediaJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -18,7 +18,13 @@ MEDIA: Sequence[Schedule] = [
 ]
 PUBLISHING: Sequence[Schedule] = []
 
+IDENTITY: Sequence[Schedule] = [
+    Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
+    Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
+]
+
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *IDENTITY,
     *MEDIA,
 ]

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import MediaCleared, MediaUploaded, PostPublished, PostPublishFailed, PostPublishUnconfirmed
-from domain.listeners import media, publishing
+from domain.events import (
+    AccountDeletionRequested,
+    EmailChanged,
+    MediaCleared,
+    MediaUploaded,
+    OrgSuspended,
+    PasswordChanged,
+    PasswordResetRequested,
+    PostPublished,
+    PostPublishFailed,
+    PostPublishUnconfirmed,
+    UserBanned,
+    UserRegistered,
+)
+from domain.listeners import identity, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -22,6 +35,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
     # identity and administration
+    UserRegistered: [identity.verify_address],
+    EmailChanged: [identity.verify_address],
+    PasswordResetRequested: [identity.send_reset],
+    PasswordChanged: [identity.end_sessions_of_old_password],
+    UserBanned: [identity.end_sessions_of_banned],
+    OrgSuspended: [identity.pause_posts],
+    AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
     # webhooks and reports
     # media
