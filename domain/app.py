@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
 from domain.contexts.billing import Billing, billing
+from domain.contexts.identity import Identity, identity
 from domain.contexts.integration import Integration, integration
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
@@ -27,7 +28,8 @@ from domain.listeners import listen
 from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
-from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
+from domain.use_cases.mailing import Mailing, Sender
+from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -49,6 +51,7 @@ class Application:
     publishing: Publishing
     billing: Billing
     integration: Integration
+    identity: Identity
     media: MediaLibrary
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
@@ -71,7 +74,7 @@ def compose(
         secret.get_secret_value() if secret else None,
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
-    sender = Sender(configuration.mail_from, configuration.mail_domain)
+    mailing = Mailing(units, mailer, vault, Sender(configuration.mail_from, configuration.mail_domain))
     return Application(
         units=units,
         vault=vault,
@@ -79,9 +82,10 @@ def compose(
         publishing=publishing(parts),
         billing=billing(parts),
         integration=integration(parts),
+        identity=identity(parts, mailing),
         media=media(parts),
-        notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
-        bury_notification=BuryNotification(units),
+        notify_publish_result=NotifyPublishResult(units, mailing),
+        bury_notification=BuryNotification(mailing),
     )
 
 

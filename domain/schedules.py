@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from domain.jobs import (
     CheckExpiredSubscriptionsJob,
+    CleanupSuspendedOrgsJob,
     DeliverWebhookJob,
+    ProcessAccountDeletionJob,
     ProcessStripeWebhookJob,
     SweepUnscannedMediaJob,
     SyncUsageRecordsJob,
@@ -34,9 +36,15 @@ INTEGRATION: Sequence[Schedule] = [
     Schedule("endpoint_health", DeliverWebhookJob(), cron="0 5 * * *", context=SYSTEM),
 ]
 
+IDENTITY: Sequence[Schedule] = [
+    Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
+    Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
+]
+
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
     *BILLING,
     *INTEGRATION,
+    *IDENTITY,
     *MEDIA,
 ]

@@ -1,5 +1,12 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
+from domain.jobs.administration import (
+    CleanupSuspendedOrgsJob,
+    InvalidateUserSessionsJob,
+    InvalidationReason,
+    PauseOrgScheduledPostsJob,
+    ProcessAccountDeletionJob,
+)
 from domain.jobs.billing import (
     CheckExpiredSubscriptionsJob,
     DowngradeToFreePlanJob,
@@ -8,7 +15,12 @@ from domain.jobs.billing import (
 )
 from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
 from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
-from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
+from domain.jobs.notifications import (
+    NotifyPublishResultJob,
+    PublishResult,
+    SendPasswordResetJob,
+    SendVerificationEmailJob,
+)
 from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
 from pgqueue import Job
 
@@ -22,6 +34,12 @@ JOBS: list[type[Job]] = [
     SyncUsageRecordsJob,
     DeliverWebhookJob,
     GenerateReportJob,
+    SendVerificationEmailJob,
+    SendPasswordResetJob,
+    PauseOrgScheduledPostsJob,
+    InvalidateUserSessionsJob,
+    CleanupSuspendedOrgsJob,
+    ProcessAccountDeletionJob,
     ScanMediaJob,
     GenerateThumbnailJob,
     SweepUnscannedMediaJob,
@@ -30,16 +48,23 @@ JOBS: list[type[Job]] = [
 __all__ = [
     "JOBS",
     "CheckExpiredSubscriptionsJob",
+    "CleanupSuspendedOrgsJob",
     "DeliverWebhookJob",
     "DowngradeToFreePlanJob",
     "GenerateReportJob",
     "GenerateThumbnailJob",
+    "InvalidateUserSessionsJob",
+    "InvalidationReason",
     "NotifyPublishResultJob",
+    "PauseOrgScheduledPostsJob",
+    "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
     "ProcessStripeWebhookJob",
     "PublishResult",
     "RetryPublishJob",
     "ScanMediaJob",
+    "SendPasswordResetJob",
+    "SendVerificationEmailJob",
     "SweepUnscannedMediaJob",
     "SyncUsageRecordsJob",
 ]

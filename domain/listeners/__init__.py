@@ -6,19 +6,26 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.events import (
+    AccountDeletionRequested,
+    EmailChanged,
     GraceExpired,
     MediaCleared,
     MediaUploaded,
+    OrgSuspended,
     OutgoingEvent,
+    PasswordChanged,
+    PasswordResetRequested,
     PostPublished,
     PostPublishFailed,
     PostPublishUnconfirmed,
     ReportRequested,
     StripeEventReceived,
     SubscriptionCanceled,
+    UserBanned,
+    UserRegistered,
     WebhookDeliveriesReplayed,
 )
-from domain.listeners import billing, integration, media, publishing
+from domain.listeners import billing, identity, integration, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -34,6 +41,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
     # identity and administration
+    UserRegistered: [identity.verify_address],
+    EmailChanged: [identity.verify_address],
+    PasswordResetRequested: [identity.send_reset],
+    PasswordChanged: [identity.end_sessions_of_old_password],
+    UserBanned: [identity.end_sessions_of_banned],
+    OrgSuspended: [identity.pause_posts],
+    AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
     StripeEventReceived: [billing.process],
     GraceExpired: [billing.downgrade_after_grace],
