@@ -250,14 +250,24 @@ async def test_an_address_that_has_become_private_is_blocked_and_the_endpoint_di
 async def test_an_endpoint_may_ask_for_the_schedule_over_days(world: World) -> None:
     await an_endpoint(world, "/failing", retry_schedule="days")
     await tell(world)
-    for _ in range(9):
-        await world.work()
-        await world.make_due()
+    await world.work()
     assert await world.jobs(KIND) == [("waiting", 0)]
+    [job] = await world.rows("SELECT extract(epoch FROM run_at - pgqueue.clock()) AS seconds FROM pgqueue.jobs")
+    assert 0 < job.seconds <= 5
+    await world.execute("UPDATE smm.webhook_deliveries SET attempts = 9")
+    await world.make_due()
     await world.work()
     assert [state for state, _ in await world.jobs(KIND)] == ["dead"]
-    assert len(received(world)) == 10
-    assert [each.status for each in await deliveries(world)] == ["failed"]
+    assert [(each.status, each.attempts) for each in await deliveries(world)] == [("failed", 10)]
+
+
+async def test_when_the_circuit_is_open_nothing_is_sent_and_no_attempt_counted(world: World) -> None:
+    await an_endpoint(world, "/failing")
+    for _ in range(8):
+        await tell(world)
+    await world.work()
+    assert len(received(world)) < 8
+    assert sum(each.attempts for each in await deliveries(world)) == len(received(world))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from domain.events import WebhookDelivered, WebhookDeliveryFailed
-from domain.gateways.failures import GatewayError, Postponed
+from domain.gateways.failures import CircuitOpen, GatewayError, Postponed
 from domain.gateways.guard import Blocked
 from domain.gateways.webhooks import Gone, Letter
 from domain.models import (
@@ -143,6 +143,8 @@ class DeliverWebhook:
             row, endpoint = await _locked(uow, delivery_id)
             row.last_http_status, row.duration_ms = error.status, took
             row.last_error = f"{error.code}: {error}"[:_MOST_ERROR]
+            if isinstance(error, CircuitOpen):
+                row.attempts -= 1  # nothing was sent
             over = await _judge(uow, endpoint, error)
             if over and row.status == DeliveryStatus.PENDING:
                 transition(row, DeliveryStatus.FAILED)
