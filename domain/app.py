@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -46,6 +47,7 @@ class Application:
     storage: Storage
     publishing: Publishing
     media: MediaLibrary
+    analytics: Analytics
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -74,6 +76,7 @@ def compose(
         storage=parts.storage,
         publishing=publishing(parts),
         media=media(parts),
+        analytics=analytics(parts),
         notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
         bury_notification=BuryNotification(units),
     )

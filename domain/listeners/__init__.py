@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import MediaCleared, MediaUploaded, PostPublished, PostPublishFailed, PostPublishUnconfirmed
-from domain.listeners import media, publishing
+from domain.events import (
+    CommentsCaptured,
+    MediaCleared,
+    MediaUploaded,
+    PostEdited,
+    PostPublished,
+    PostPublishFailed,
+    PostPublishUnconfirmed,
+    SocialAccountConnected,
+)
+from domain.listeners import analytics, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -17,7 +26,7 @@ Reaction = Callable[..., Awaitable[None]]
 
 LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # publishing
-    PostPublished: [publishing.tell_of_success],
+    PostPublished: [publishing.tell_of_success, analytics.follow_post],
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
@@ -28,6 +37,9 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     MediaUploaded: [media.scan],
     MediaCleared: [media.make_small],
     # analytics
+    PostEdited: [analytics.embed_post],
+    CommentsCaptured: [analytics.embed_comments],
+    SocialAccountConnected: [analytics.follow_account],
 }
 
 
