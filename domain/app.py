@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
 from domain.contexts.analytics import Analytics, analytics
+from domain.contexts.identity import Identity, identity
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -26,7 +27,8 @@ from domain.listeners import listen
 from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
-from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
+from domain.use_cases.mailing import Mailing, Sender
+from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -46,6 +48,7 @@ class Application:
     vault: Vault
     storage: Storage
     publishing: Publishing
+    identity: Identity
     media: MediaLibrary
     analytics: Analytics
     notify_publish_result: NotifyPublishResult
@@ -69,16 +72,17 @@ def compose(
         secret.get_secret_value() if secret else None,
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
-    sender = Sender(configuration.mail_from, configuration.mail_domain)
+    mailing = Mailing(units, mailer, vault, Sender(configuration.mail_from, configuration.mail_domain))
     return Application(
         units=units,
         vault=vault,
         storage=parts.storage,
         publishing=publishing(parts),
+        identity=identity(parts, mailing),
         media=media(parts),
         analytics=analytics(parts),
-        notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
-        bury_notification=BuryNotification(units),
+        notify_publish_result=NotifyPublishResult(units, mailing),
+        bury_notification=BuryNotification(mailing),
     )
 
 

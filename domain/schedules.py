@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.jobs import FanOutAccountMetricsJob, FanOutCommentsJob, FanOutPostMetricsJob, SweepUnscannedMediaJob
+from domain.jobs import (
+    CleanupSuspendedOrgsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
+    FanOutPostMetricsJob,
+    ProcessAccountDeletionJob,
+    SweepUnscannedMediaJob,
+)
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -23,8 +30,14 @@ ANALYTICS: Sequence[Schedule] = [
 ]
 PUBLISHING: Sequence[Schedule] = []
 
+IDENTITY: Sequence[Schedule] = [
+    Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
+    Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
+]
+
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *IDENTITY,
     *MEDIA,
     *ANALYTICS,
 ]

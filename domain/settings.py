@@ -35,6 +35,8 @@ class DomainSettings(BaseModel):
     fernet_keys: SecretStr
     """Comma separated; the first one seals, all of them open."""
     fingerprint_key: SecretStr = Field(min_length=16)
+    password_cost: int = Field(default=15, ge=4, le=20)
+    """The binary logarithm of scrypt's N."""
     base_url: str = "http://127.0.0.1:8000"
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(default=25, ge=1, le=65535)
@@ -107,6 +109,11 @@ class DomainSettings(BaseModel):
     def link_key(self) -> bytes:
         """The key that signs links to objects: derived, so that it is good for nothing else."""
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")
+
+    @property
+    def mail_key(self) -> bytes:
+        """The key that makes the secrets of mailed links: derived in the same way."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links by e-mail", "sha256")
 
     @property
     def scan_deadline(self) -> timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -43,6 +43,10 @@ class UnitOfWork:
     def user_id(self) -> UUID:
         """The user on whose behalf this happens."""
         return UUID(self.context.user_id)
+
+    def within(self, context: Context) -> UnitOfWork:
+        """Speak for somebody else in the same transaction."""
+        return replace(self, context=context)
 
     async def publish(self, event: Event) -> None:
         """Let the listeners react now, inside this transaction."""

@@ -1,5 +1,12 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
+from domain.jobs.administration import (
+    CleanupSuspendedOrgsJob,
+    InvalidateUserSessionsJob,
+    InvalidationReason,
+    PauseOrgScheduledPostsJob,
+    ProcessAccountDeletionJob,
+)
 from domain.jobs.analytics import (
     CaptureCommentsJob,
     FanOutAccountMetricsJob,
@@ -10,7 +17,12 @@ from domain.jobs.analytics import (
     SyncPostMetricsJob,
 )
 from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
-from domain.jobs.notifications import NotifyPublishResultJob, PublishResult
+from domain.jobs.notifications import (
+    NotifyPublishResultJob,
+    PublishResult,
+    SendPasswordResetJob,
+    SendVerificationEmailJob,
+)
 from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
 from pgqueue import Job
 
@@ -18,6 +30,12 @@ JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
     NotifyPublishResultJob,
+    SendVerificationEmailJob,
+    SendPasswordResetJob,
+    PauseOrgScheduledPostsJob,
+    InvalidateUserSessionsJob,
+    CleanupSuspendedOrgsJob,
+    ProcessAccountDeletionJob,
     ScanMediaJob,
     GenerateThumbnailJob,
     SweepUnscannedMediaJob,
@@ -33,16 +51,23 @@ JOBS: list[type[Job]] = [
 __all__ = [
     "JOBS",
     "CaptureCommentsJob",
+    "CleanupSuspendedOrgsJob",
     "FanOutAccountMetricsJob",
     "FanOutCommentsJob",
     "FanOutPostMetricsJob",
     "GenerateEmbeddingJob",
     "GenerateThumbnailJob",
+    "InvalidateUserSessionsJob",
+    "InvalidationReason",
     "NotifyPublishResultJob",
+    "PauseOrgScheduledPostsJob",
+    "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
     "PublishResult",
     "RetryPublishJob",
     "ScanMediaJob",
+    "SendPasswordResetJob",
+    "SendVerificationEmailJob",
     "SweepUnscannedMediaJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",

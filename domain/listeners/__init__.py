@@ -6,16 +6,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.events import (
+    AccountDeletionRequested,
     CommentsCaptured,
+    EmailChanged,
     MediaCleared,
     MediaUploaded,
+    OrgSuspended,
+    PasswordChanged,
+    PasswordResetRequested,
     PostEdited,
     PostPublished,
     PostPublishFailed,
     PostPublishUnconfirmed,
     SocialAccountConnected,
+    UserBanned,
+    UserRegistered,
 )
-from domain.listeners import analytics, media, publishing
+from domain.listeners import analytics, identity, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -31,6 +38,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
     # identity and administration
+    UserRegistered: [identity.verify_address],
+    EmailChanged: [identity.verify_address],
+    PasswordResetRequested: [identity.send_reset],
+    PasswordChanged: [identity.end_sessions_of_old_password],
+    UserBanned: [identity.end_sessions_of_banned],
+    OrgSuspended: [identity.pause_posts],
+    AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
     # webhooks and reports
     # media

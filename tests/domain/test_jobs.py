@@ -41,7 +41,8 @@ def test_a_job_is_one_call_of_a_use_case(job: type[Job], method: str) -> None:
 
 @pytest.mark.parametrize("job", JOBS)
 def test_no_argument_can_be_a_secret(job: type[Job]) -> None:
-    assert not [name for name in job.model_fields if SECRET.search(name)]
+    named = [name for name in job.model_fields if not name.endswith("_id")]  # which secret, not the secret
+    assert not [name for name in named if SECRET.search(name)]
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -73,6 +74,12 @@ def test_queues_and_policies_are_those_of_the_document() -> None:
         "ProcessScheduledPostJob": (3, [60, 300, 900]),
         "RetryPublishJob": (3, [60, 300, 900]),
         "NotifyPublishResultJob": (3, [30, 60, 300]),
+        "SendVerificationEmailJob": (3, [30, 60, 300]),
+        "SendPasswordResetJob": (3, [30, 60, 300]),
+        "PauseOrgScheduledPostsJob": (3, [60, 300, 900]),
+        "InvalidateUserSessionsJob": (3, [60, 300, 900]),
+        "CleanupSuspendedOrgsJob": (3, [60, 300, 900]),
+        "ProcessAccountDeletionJob": (3, [60, 300, 900]),
         "ScanMediaJob": (2, [60, 300]),
         "GenerateThumbnailJob": (3, [60, 300, 900]),
         "SweepUnscannedMediaJob": (1, [60]),

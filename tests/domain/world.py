@@ -149,6 +149,7 @@ async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterat
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),
         fingerprint_key=SecretStr("a key for the tests"),
+        password_cost=4,
         smtp_port=outside.mail.port,
         smtp_start_tls=False,
         network_deadline_seconds=1,
