@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.billing import Billing, billing
 from domain.contexts.identity import Identity, identity
 from domain.contexts.integration import Integration, integration
@@ -53,6 +54,7 @@ class Application:
     integration: Integration
     identity: Identity
     media: MediaLibrary
+    analytics: Analytics
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -84,6 +86,7 @@ def compose(
         integration=integration(parts),
         identity=identity(parts, mailing),
         media=media(parts),
+        analytics=analytics(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )

@@ -8,6 +8,9 @@ from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
     DeliverWebhookJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
+    FanOutPostMetricsJob,
     ProcessAccountDeletionJob,
     ProcessStripeWebhookJob,
     SweepUnscannedMediaJob,
@@ -23,6 +26,11 @@ SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 MEDIA: Sequence[Schedule] = [
     Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+]
+ANALYTICS: Sequence[Schedule] = [
+    Schedule("fan_out_post_metrics", FanOutPostMetricsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
 ]
 PUBLISHING: Sequence[Schedule] = []
 
@@ -47,4 +55,5 @@ SCHEDULES: Final[Sequence[Schedule]] = [
     *INTEGRATION,
     *IDENTITY,
     *MEDIA,
+    *ANALYTICS,
 ]

@@ -64,6 +64,10 @@ class DomainSettings(BaseModel):
     webhook_allowed: str = ""
     """Comma separated addresses of this machine or network that webhooks may go to, without TLS: for tests."""
     webhook_deadline_seconds: float = Field(default=15, gt=0, le=25)
+    embeddings_url: str = ""
+    """A server that speaks OpenAI's way; empty: vectors are made of the words alone."""
+    embeddings_model: str = "text-embedding-3-small"
+    embeddings_key: SecretStr = SecretStr("")
     clamd_address: str = "127.0.0.1:3310"
     """``host:port``, or ``unix:/path/to/socket``."""
     scan_deadline_seconds: float = Field(default=240, gt=0, le=280)

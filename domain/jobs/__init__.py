@@ -7,6 +7,15 @@ from domain.jobs.administration import (
     PauseOrgScheduledPostsJob,
     ProcessAccountDeletionJob,
 )
+from domain.jobs.analytics import (
+    CaptureCommentsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
+    FanOutPostMetricsJob,
+    GenerateEmbeddingJob,
+    SyncAccountMetricsJob,
+    SyncPostMetricsJob,
+)
 from domain.jobs.billing import (
     CheckExpiredSubscriptionsJob,
     DowngradeToFreePlanJob,
@@ -43,14 +52,26 @@ JOBS: list[type[Job]] = [
     ScanMediaJob,
     GenerateThumbnailJob,
     SweepUnscannedMediaJob,
+    SyncPostMetricsJob,
+    SyncAccountMetricsJob,
+    CaptureCommentsJob,
+    GenerateEmbeddingJob,
+    FanOutPostMetricsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
 ]
 
 __all__ = [
     "JOBS",
+    "CaptureCommentsJob",
     "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
     "DeliverWebhookJob",
     "DowngradeToFreePlanJob",
+    "FanOutAccountMetricsJob",
+    "FanOutCommentsJob",
+    "FanOutPostMetricsJob",
+    "GenerateEmbeddingJob",
     "GenerateReportJob",
     "GenerateThumbnailJob",
     "InvalidateUserSessionsJob",
@@ -66,5 +87,7 @@ __all__ = [
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
     "SweepUnscannedMediaJob",
+    "SyncAccountMetricsJob",
+    "SyncPostMetricsJob",
     "SyncUsageRecordsJob",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events import (
     AccountDeletionRequested,
+    CommentsCaptured,
     EmailChanged,
     GraceExpired,
     MediaCleared,
@@ -15,17 +16,19 @@ from domain.events import (
     OutgoingEvent,
     PasswordChanged,
     PasswordResetRequested,
+    PostEdited,
     PostPublished,
     PostPublishFailed,
     PostPublishUnconfirmed,
     ReportRequested,
+    SocialAccountConnected,
     StripeEventReceived,
     SubscriptionCanceled,
     UserBanned,
     UserRegistered,
     WebhookDeliveriesReplayed,
 )
-from domain.listeners import billing, identity, integration, media, publishing
+from domain.listeners import analytics, billing, identity, integration, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -36,7 +39,7 @@ Reaction = Callable[..., Awaitable[None]]
 
 LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # publishing
-    PostPublished: [publishing.tell_of_success],
+    PostPublished: [publishing.tell_of_success, analytics.follow_post],
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
@@ -60,6 +63,9 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     MediaUploaded: [media.scan],
     MediaCleared: [media.make_small],
     # analytics
+    PostEdited: [analytics.embed_post],
+    CommentsCaptured: [analytics.embed_comments],
+    SocialAccountConnected: [analytics.follow_account],
 }
 
 
