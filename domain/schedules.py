@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from domain.jobs import (
+    CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
+    DeliverWebhookJob,
     FanOutAccountMetricsJob,
     FanOutCommentsJob,
     FanOutPostMetricsJob,
     ProcessAccountDeletionJob,
+    ProcessStripeWebhookJob,
     SweepUnscannedMediaJob,
+    SyncUsageRecordsJob,
 )
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
@@ -30,6 +34,16 @@ ANALYTICS: Sequence[Schedule] = [
 ]
 PUBLISHING: Sequence[Schedule] = []
 
+BILLING: Sequence[Schedule] = [
+    Schedule("check_expired_subscriptions", CheckExpiredSubscriptionsJob(), cron="5 * * * *", context=SYSTEM),
+    Schedule("fan_out_usage", SyncUsageRecordsJob(), cron="20 * * * *", context=SYSTEM),
+    Schedule("replay_missed_stripe_events", ProcessStripeWebhookJob(), cron="10 4 * * *", context=SYSTEM),
+]
+
+INTEGRATION: Sequence[Schedule] = [
+    Schedule("endpoint_health", DeliverWebhookJob(), cron="0 5 * * *", context=SYSTEM),
+]
+
 IDENTITY: Sequence[Schedule] = [
     Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
     Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
@@ -37,6 +51,8 @@ IDENTITY: Sequence[Schedule] = [
 
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *BILLING,
+    *INTEGRATION,
     *IDENTITY,
     *MEDIA,
     *ANALYTICS,

@@ -16,6 +16,13 @@ from domain.jobs.analytics import (
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
 )
+from domain.jobs.billing import (
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    ProcessStripeWebhookJob,
+    SyncUsageRecordsJob,
+)
+from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
 from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
@@ -30,6 +37,12 @@ JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
     NotifyPublishResultJob,
+    ProcessStripeWebhookJob,
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    SyncUsageRecordsJob,
+    DeliverWebhookJob,
+    GenerateReportJob,
     SendVerificationEmailJob,
     SendPasswordResetJob,
     PauseOrgScheduledPostsJob,
@@ -51,11 +64,15 @@ JOBS: list[type[Job]] = [
 __all__ = [
     "JOBS",
     "CaptureCommentsJob",
+    "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
+    "DeliverWebhookJob",
+    "DowngradeToFreePlanJob",
     "FanOutAccountMetricsJob",
     "FanOutCommentsJob",
     "FanOutPostMetricsJob",
     "GenerateEmbeddingJob",
+    "GenerateReportJob",
     "GenerateThumbnailJob",
     "InvalidateUserSessionsJob",
     "InvalidationReason",
@@ -63,6 +80,7 @@ __all__ = [
     "PauseOrgScheduledPostsJob",
     "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
+    "ProcessStripeWebhookJob",
     "PublishResult",
     "RetryPublishJob",
     "ScanMediaJob",
@@ -71,4 +89,5 @@ __all__ = [
     "SweepUnscannedMediaJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
+    "SyncUsageRecordsJob",
 ]
