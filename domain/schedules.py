@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.jobs import SweepUnscannedMediaJob
+from domain.jobs import DispatchDuePostsJob, RefreshExpiringTokensJob, SweepStuckPostsJob, SweepUnscannedMediaJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -16,7 +16,11 @@ SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 MEDIA: Sequence[Schedule] = [
     Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
 ]
-PUBLISHING: Sequence[Schedule] = []
+PUBLISHING: Sequence[Schedule] = [
+    Schedule("dispatch_due_posts", DispatchDuePostsJob(), every="10s", context=SYSTEM),
+    Schedule("sweep_stuck_posts", SweepStuckPostsJob(), every="2m", context=SYSTEM),
+    Schedule("refresh_expiring_tokens", RefreshExpiringTokensJob(), every="5m", context=SYSTEM),
+]
 
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from domain.events import MediaCleared, MediaUploaded, PostPublished, PostPublishFailed, PostPublishUnconfirmed
+from domain.events import (
+    MediaCleared,
+    MediaUploaded,
+    PostPublished,
+    PostPublishFailed,
+    PostPublishUnconfirmed,
+    SocialAccountReconnected,
+)
 from domain.listeners import media, publishing
 
 if TYPE_CHECKING:
@@ -21,12 +28,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
+    SocialAccountReconnected: [publishing.resume_of_account],
     # identity and administration
     # billing
     # webhooks and reports
     # media
     MediaUploaded: [media.scan],
-    MediaCleared: [media.make_small],
+    MediaCleared: [media.make_small, publishing.resume_with_media],
     # analytics
 }
 

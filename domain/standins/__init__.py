@@ -3,8 +3,18 @@
 Tests start them in their own process, the demo as processes of their own (``python -m domain.standins mastodon``).
 """
 
+from domain.standins.bluesky import BlueskyStandIn
 from domain.standins.clamd import ClamdStandIn
+from domain.standins.instagram import InstagramStandIn
+from domain.standins.linkedin import LinkedInStandIn
 from domain.standins.mail import MailStandIn
 from domain.standins.mastodon import MastodonStandIn
 
-__all__ = ["ClamdStandIn", "MailStandIn", "MastodonStandIn"]
+__all__ = [
+    "BlueskyStandIn",
+    "ClamdStandIn",
+    "InstagramStandIn",
+    "LinkedInStandIn",
+    "MailStandIn",
+    "MastodonStandIn",
+]
