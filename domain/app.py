@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.identity import Identity, identity
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
@@ -49,6 +50,7 @@ class Application:
     publishing: Publishing
     identity: Identity
     media: MediaLibrary
+    analytics: Analytics
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -78,6 +80,7 @@ def compose(
         publishing=publishing(parts),
         identity=identity(parts, mailing),
         media=media(parts),
+        analytics=analytics(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.jobs import CleanupSuspendedOrgsJob, ProcessAccountDeletionJob, SweepUnscannedMediaJob
+from domain.jobs import (
+    CleanupSuspendedOrgsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
+    FanOutPostMetricsJob,
+    ProcessAccountDeletionJob,
+    SweepUnscannedMediaJob,
+)
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -15,6 +22,11 @@ SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 MEDIA: Sequence[Schedule] = [
     Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+]
+ANALYTICS: Sequence[Schedule] = [
+    Schedule("fan_out_post_metrics", FanOutPostMetricsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
 ]
 PUBLISHING: Sequence[Schedule] = []
 
@@ -27,4 +39,5 @@ SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
     *IDENTITY,
     *MEDIA,
+    *ANALYTICS,
 ]

@@ -56,6 +56,10 @@ class DomainSettings(BaseModel):
     storage_access_key: SecretStr = SecretStr("")
     storage_secret_key: SecretStr = SecretStr("")
     storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    embeddings_url: str = ""
+    """A server that speaks OpenAI's way; empty: vectors are made of the words alone."""
+    embeddings_model: str = "text-embedding-3-small"
+    embeddings_key: SecretStr = SecretStr("")
     clamd_address: str = "127.0.0.1:3310"
     """``host:port``, or ``unix:/path/to/socket``."""
     scan_deadline_seconds: float = Field(default=240, gt=0, le=280)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from domain.events import Event
     from pgqueue import AsyncQueue, Context, Job
+    from pgqueue.duration import Duration
 
 
 class Listener(Protocol):
@@ -51,11 +52,18 @@ class UnitOfWork:
         """Let the listeners react now, inside this transaction."""
         await self._listen(self, event)
 
-    async def dispatch(self, job: Job, *, run_at: datetime | None = None, context: Context | None = None) -> int:
+    async def dispatch(
+        self,
+        job: Job,
+        *,
+        run_at: datetime | None = None,
+        delay: Duration | None = None,
+        context: Context | None = None,
+    ) -> int:
         """Enqueue a job in this transaction and return its id."""
         # the job goes through the driver, which does not know what the session has not written yet
         await self.session.flush()
-        return await self._queue.enqueue(self.session, job, context=context or self.context, run_at=run_at)
+        return await self._queue.enqueue(self.session, job, context=context or self.context, run_at=run_at, delay=delay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,15 @@ from domain.jobs.administration import (
     PauseOrgScheduledPostsJob,
     ProcessAccountDeletionJob,
 )
+from domain.jobs.analytics import (
+    CaptureCommentsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
+    FanOutPostMetricsJob,
+    GenerateEmbeddingJob,
+    SyncAccountMetricsJob,
+    SyncPostMetricsJob,
+)
 from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
@@ -30,11 +39,23 @@ JOBS: list[type[Job]] = [
     ScanMediaJob,
     GenerateThumbnailJob,
     SweepUnscannedMediaJob,
+    SyncPostMetricsJob,
+    SyncAccountMetricsJob,
+    CaptureCommentsJob,
+    GenerateEmbeddingJob,
+    FanOutPostMetricsJob,
+    FanOutAccountMetricsJob,
+    FanOutCommentsJob,
 ]
 
 __all__ = [
     "JOBS",
+    "CaptureCommentsJob",
     "CleanupSuspendedOrgsJob",
+    "FanOutAccountMetricsJob",
+    "FanOutCommentsJob",
+    "FanOutPostMetricsJob",
+    "GenerateEmbeddingJob",
     "GenerateThumbnailJob",
     "InvalidateUserSessionsJob",
     "InvalidationReason",
@@ -48,4 +69,6 @@ __all__ = [
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
     "SweepUnscannedMediaJob",
+    "SyncAccountMetricsJob",
+    "SyncPostMetricsJob",
 ]

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events import (
     AccountDeletionRequested,
+    CommentsCaptured,
     EmailChanged,
     MediaCleared,
     MediaUploaded,
     OrgSuspended,
     PasswordChanged,
     PasswordResetRequested,
+    PostEdited,
     PostPublished,
     PostPublishFailed,
     PostPublishUnconfirmed,
+    SocialAccountConnected,
     UserBanned,
     UserRegistered,
 )
-from domain.listeners import identity, media, publishing
+from domain.listeners import analytics, identity, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -30,7 +33,7 @@ Reaction = Callable[..., Awaitable[None]]
 
 LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # publishing
-    PostPublished: [publishing.tell_of_success],
+    PostPublished: [publishing.tell_of_success, analytics.follow_post],
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
@@ -48,6 +51,9 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     MediaUploaded: [media.scan],
     MediaCleared: [media.make_small],
     # analytics
+    PostEdited: [analytics.embed_post],
+    CommentsCaptured: [analytics.embed_comments],
+    SocialAccountConnected: [analytics.follow_account],
 }
 
 

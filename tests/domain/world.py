@@ -94,6 +94,14 @@ class World:
                 assert not self.worker.done()
                 await self.execute("SELECT pg_sleep(0.01)")
 
+    async def restart(self, handle: Application) -> None:
+        """Let the next worker have other use cases."""
+        if self.worker is not None:
+            self.worker.cancel()
+            await asyncio.wait([self.worker])
+            self.worker = None
+        self.queue_app = App(queue=self.queue, jobs=JOBS, handle=handle, settings=self.queue_app.settings)
+
     async def make_due(self) -> None:
         """Let the time come that jobs wait for."""
         await self.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE run_at IS NOT NULL")
