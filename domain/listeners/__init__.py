@@ -47,7 +47,7 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     SocialAccountReconnected: [publishing.resume_of_account],
     # identity and administration
     UserRegistered: [identity.verify_address],
-    EmailChanged: [identity.verify_address],
+    EmailChanged: [identity.verify_new_address],
     PasswordResetRequested: [identity.send_reset],
     PasswordChanged: [identity.end_sessions_of_old_password],
     UserBanned: [identity.end_sessions_of_banned],
