@@ -18,8 +18,9 @@ from domain.jobs import (
     ProcessStripeWebhookJob,
     SyncUsageRecordsJob,
 )
-from domain.models import SocialAccount, UsageEvent, new_id
+from domain.models import Organization, SocialAccount, Subscription, UsageEvent, new_id
 from domain.schedules import SYSTEM
+from domain.use_cases.billing import downgrading
 
 if TYPE_CHECKING:
     from typing import Any
@@ -228,6 +229,21 @@ async def test_processing_an_event_twice_is_processing_it_once(world: World) -> 
     assert (await subscription(world), world.stripe.state()["calls"]) == (before, calls)
 
 
+async def test_two_events_of_one_customer_wait_for_each_other(world: World) -> None:
+    """Else an answer that was fetched first could be stored last."""
+    await a_customer(world)
+    lock = world.queue.lock(f"stripe:{CUSTOMER}", ttl="30s")
+    assert await lock.acquire()
+    await receive(world, *world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active"))
+    await world.work()
+    assert await world.jobs("ProcessStripeWebhookJob") == [("waiting", 0)]
+    assert world.stripe.state()["calls"] == []
+    await lock.release()
+    await world.make_due()
+    await world.work()
+    assert await plan(world) == "pro"
+
+
 async def test_stripe_asking_for_patience_spends_no_attempt(world: World) -> None:
     await a_customer(world)
     world.stripe.faults.set("rate_limit", seconds=30)
@@ -355,10 +371,48 @@ async def test_a_dead_downgrade_can_be_requeued(world: World) -> None:
 
 
 async def test_a_lost_answer_to_the_cancellation_cancels_once(world: World) -> None:
-    await a_payer(world, "unpaid")
-    await world.exhaust()
-    assert await plan(world) == "free"
+    await a_payer(world)
+    world.stripe.faults.set("slow", calls=2, seconds=0)  # the two questions before it
+    world.stripe.faults.set("drop")
+    await stripe_says(world, "unpaid")
     assert world.stripe.state()["subscriptions"] == {SUBSCRIPTION: "canceled"}
+    assert await world.jobs("DowngradeToFreePlanJob") == [("waiting", 1)]
+    assert await plan(world) == "pro"
+    await world.make_due()
+    await world.work()
+    assert await plan(world) == "free"
+    assert len([call for call in world.stripe.state()["calls"] if call.startswith("DELETE")]) == 1
+
+
+async def test_subscriptions_are_looked_at_in_slices_and_each_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downgrading, "SLICE", 2)
+    async with world.app.units.sessions.begin() as session:
+        for number in range(5):
+            organization = Organization(id=new_id(), name=f"o{number}", slug=f"o{number}", plan="pro")
+            session.add(organization)
+            await session.flush()
+            past = datetime.now(UTC) - timedelta(days=8)
+            session.add(
+                Subscription(
+                    organization_id=organization.id,
+                    stripe_subscription_id=f"sub_o{number}",
+                    stripe_customer_id=f"cus_o{number}",
+                    status="past_due",
+                    plan="pro",
+                    past_due_since=past,
+                    grace_until=past + timedelta(days=7),
+                    synced_at=past,
+                )
+            )
+    await world.run(CheckExpiredSubscriptionsJob(), SYSTEM)
+    assert await world.jobs("CheckExpiredSubscriptionsJob") == [("completed", 1)] * 3
+    rows = await world.rows(
+        "SELECT organization_id, user_id FROM pgqueue.all_jobs WHERE kind = 'DowngradeToFreePlanJob'"
+    )
+    assert len(rows) == len({row.organization_id for row in rows}) == 5
+    assert SYSTEM.organization_id not in {row.organization_id for row in rows}
 
 
 async def test_a_larger_plan_gives_back_what_the_smaller_one_took(world: World) -> None:
