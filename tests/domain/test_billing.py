@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import httpx
 import pytest
 
-from domain.gateways.stripe import Forged
+from domain.gateways.breakers import Breakers
+from domain.gateways.stripe import Forged, Stripe, StripeAccess
 from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     DowngradeToFreePlanJob,
@@ -20,7 +22,7 @@ from domain.jobs import (
 )
 from domain.models import Organization, SocialAccount, Subscription, UsageEvent, new_id
 from domain.schedules import SYSTEM
-from domain.use_cases.billing import downgrading
+from domain.use_cases.billing import downgrading, usage
 
 if TYPE_CHECKING:
     from typing import Any
@@ -155,6 +157,23 @@ async def test_an_event_from_the_future_is_refused(world: World) -> None:
     body, _ = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
     with pytest.raises(Forged, match="future"):
         await receive(world, *world.stripe.signed(json.loads(body), at=time.time() + 3_600))
+
+
+async def test_without_a_secret_no_event_is_accepted(world: World) -> None:
+    """An empty key signs as well as any other."""
+    access = StripeAccess(world.stripe.url, world.stripe.api_key, "")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        gateway = Stripe(http, Breakers(), access, deadline=timedelta(seconds=1))
+        world.stripe.webhook_secret = ""
+        with pytest.raises(Forged, match="secret"):
+            gateway.verify(*world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active"))
+
+
+async def test_a_payment_that_is_due_when_we_first_hear_of_it_has_its_grace_with_the_plan(world: World) -> None:
+    await a_customer(world)
+    await stripe_says(world, "past_due")
+    assert await plan(world) == "pro"
+    assert (await subscription(world)).grace_until is not None
 
 
 async def test_an_event_of_the_other_mode_is_refused(world: World) -> None:
@@ -481,6 +500,28 @@ async def test_the_meter_has_the_total_however_often_it_is_told(world: World) ->
     assert world.stripe.total("posts", CUSTOMER) == 5
     rows = await world.rows("SELECT seq, total, status FROM smm.usage_reports ORDER BY seq")
     assert [tuple(row) for row in rows] == [(1, 3, "sent"), (2, 5, "sent")]
+
+
+async def test_the_hourly_round_takes_organizations_in_slices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "SLICE", 1)
+    await use(world, 3)
+    async with world.app.units.sessions.begin() as session:
+        session.add(
+            UsageEvent(
+                metric="posts",
+                source_type="scheduled_post",
+                source_id=uuid4(),
+                organization_id=world.stranger.organization_id,
+                quantity=8,
+                occurred_at=datetime.now(UTC),
+            )
+        )
+    await world.run(SyncUsageRecordsJob(), SYSTEM)
+    rows = await world.rows("SELECT organization_id, quantity FROM smm.usage_records")
+    assert {(row.organization_id, row.quantity) for row in rows} == {
+        (world.tenant.organization_id, 3),
+        (world.stranger.organization_id, 8),
+    }
 
 
 async def test_a_lost_answer_tells_the_same_total_under_the_same_identifier(world: World) -> None:
