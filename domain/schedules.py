@@ -8,11 +8,14 @@ from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
     DeliverWebhookJob,
+    DispatchDuePostsJob,
     FanOutAccountMetricsJob,
     FanOutCommentsJob,
     FanOutPostMetricsJob,
     ProcessAccountDeletionJob,
     ProcessStripeWebhookJob,
+    RefreshExpiringTokensJob,
+    SweepStuckPostsJob,
     SweepUnscannedMediaJob,
     SyncUsageRecordsJob,
 )
@@ -32,7 +35,11 @@ ANALYTICS: Sequence[Schedule] = [
     Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
     Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
 ]
-PUBLISHING: Sequence[Schedule] = []
+PUBLISHING: Sequence[Schedule] = [
+    Schedule("dispatch_due_posts", DispatchDuePostsJob(), every="10s", context=SYSTEM),
+    Schedule("sweep_stuck_posts", SweepStuckPostsJob(), every="2m", context=SYSTEM),
+    Schedule("refresh_expiring_tokens", RefreshExpiringTokensJob(), every="5m", context=SYSTEM),
+]
 
 BILLING: Sequence[Schedule] = [
     Schedule("check_expired_subscriptions", CheckExpiredSubscriptionsJob(), cron="5 * * * *", context=SYSTEM),

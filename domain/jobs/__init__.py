@@ -1,5 +1,6 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
+from domain.jobs.accounts import RefreshExpiringTokensJob
 from domain.jobs.administration import (
     CleanupSuspendedOrgsJob,
     InvalidateUserSessionsJob,
@@ -30,12 +31,23 @@ from domain.jobs.notifications import (
     SendPasswordResetJob,
     SendVerificationEmailJob,
 )
-from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
+from domain.jobs.publishing import (
+    DispatchDuePostsJob,
+    ProcessScheduledPostJob,
+    ResumePublicationsJob,
+    RetryCause,
+    RetryPublishJob,
+    SweepStuckPostsJob,
+)
 from pgqueue import Job
 
 JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
+    DispatchDuePostsJob,
+    SweepStuckPostsJob,
+    ResumePublicationsJob,
+    RefreshExpiringTokensJob,
     NotifyPublishResultJob,
     ProcessStripeWebhookJob,
     CheckExpiredSubscriptionsJob,
@@ -67,6 +79,7 @@ __all__ = [
     "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
     "DeliverWebhookJob",
+    "DispatchDuePostsJob",
     "DowngradeToFreePlanJob",
     "FanOutAccountMetricsJob",
     "FanOutCommentsJob",
@@ -82,10 +95,14 @@ __all__ = [
     "ProcessScheduledPostJob",
     "ProcessStripeWebhookJob",
     "PublishResult",
+    "RefreshExpiringTokensJob",
+    "ResumePublicationsJob",
+    "RetryCause",
     "RetryPublishJob",
     "ScanMediaJob",
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
+    "SweepStuckPostsJob",
     "SweepUnscannedMediaJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
