@@ -29,7 +29,7 @@ from domain.models import (
     transition,
 )
 from domain.use_cases.billing.subscriptions import context_of
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 from pgqueue import Dead, Outcome, Snooze
 from pgqueue.errors import LockTaken
 

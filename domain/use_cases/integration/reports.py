@@ -16,10 +16,10 @@ from domain.gateways.documents import BOM, Page, csv_line, pdf
 from domain.gateways.failures import Postponed, Rejected
 from domain.gateways.storage import EXISTS, Stored
 from domain.models import Organization, Report, ReportStatus, new_id, transition
+from domain.use_cases.clock import database_now
 from domain.use_cases.integration.outgoing import tell_endpoints
 from domain.use_cases.integration.report_kinds import KINDS, cells, zone_of
 from domain.use_cases.notices import give_notice
-from domain.use_cases.publications import database_now
 from pgqueue import Discard, Outcome, Snooze
 
 if TYPE_CHECKING:
