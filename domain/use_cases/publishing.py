@@ -21,6 +21,7 @@ from domain.events import PostPublished
 from domain.gateways.failures import AuthExpired, Duplicate, GatewayError, NotReady, Postponed, RateLimited
 from domain.gateways.networks import Finding, Idempotency, Progress, RemotePost
 from domain.models import PostStatus, PublishAttempt, RemoteMedia, ScheduledPost, SocialAccount, UsageEvent, transition
+from domain.use_cases.integration.outgoing import tell_endpoints
 from domain.use_cases.preparing import Preparation, Step
 from domain.use_cases.publications import attempts_of, audience, database_now, fail, leave_unconfirmed, unresolved
 from domain.use_cases.renewing import BUSY, RenewTokens, end_grant
@@ -162,6 +163,8 @@ class PublishScheduledPost:
             await uow.publish(
                 PostPublished(scheduled_post_id=row.id, generation=len(attempts), audience=await audience(uow, row))
             )
+            data = {"scheduled_post_id": str(row.id), "permalink": row.permalink}
+            await tell_endpoints(uow, "post.published", data)
         return None
 
     async def _settle_failure(self, step: Step, error: GatewayError, ctx: JobContext) -> Outcome:

@@ -15,7 +15,8 @@ from domain.jobs import PauseOrgScheduledPostsJob
 from domain.models import Organization, OrganizationStatus, PostStatus, ScheduledPost, new_id, transition
 from domain.use_cases.administration.operators import UnknownSubject, require_operator
 from domain.use_cases.auditing import audit
-from domain.use_cases.publications import SUSPENDED, database_now, pause_for_suspension
+from domain.use_cases.clock import database_now
+from domain.use_cases.publications import SUSPENDED, pause_for_suspension
 from pgqueue import Context
 
 if TYPE_CHECKING:
