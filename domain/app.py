@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from domain.contexts import Parts
 from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.identity import Identity, identity
+from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -51,6 +52,7 @@ class Application:
     identity: Identity
     media: MediaLibrary
     analytics: Analytics
+    maintenance: Maintenance
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -81,6 +83,7 @@ def compose(
         identity=identity(parts, mailing),
         media=media(parts),
         analytics=analytics(parts),
+        maintenance=maintenance(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )

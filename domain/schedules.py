@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from domain.jobs import (
     CleanupSuspendedOrgsJob,
@@ -10,8 +10,10 @@ from domain.jobs import (
     FanOutCommentsJob,
     FanOutPostMetricsJob,
     ProcessAccountDeletionJob,
+    PurgeExpiredRecordsJob,
     SweepUnscannedMediaJob,
 )
+from domain.jobs.maintenance import Retention
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -28,6 +30,17 @@ ANALYTICS: Sequence[Schedule] = [
     Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
     Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
 ]
+MAINTENANCE: Sequence[Schedule] = [
+    *(
+        Schedule(
+            f"purge_{policy}", PurgeExpiredRecordsJob(retention=policy), cron="30 2 * * *", jitter="30m", context=SYSTEM
+        )
+        for policy in get_args(Retention)
+        if policy != "objects"
+    ),
+    # an infected file is to be gone soon, not by night
+    Schedule("purge_objects", PurgeExpiredRecordsJob(retention="objects"), every="10m", context=SYSTEM),
+]
 PUBLISHING: Sequence[Schedule] = []
 
 IDENTITY: Sequence[Schedule] = [
@@ -40,4 +53,5 @@ SCHEDULES: Final[Sequence[Schedule]] = [
     *IDENTITY,
     *MEDIA,
     *ANALYTICS,
+    *MAINTENANCE,
 ]

@@ -16,6 +16,7 @@ from domain.jobs.analytics import (
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
 )
+from domain.jobs.maintenance import PurgeExpiredRecordsJob
 from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
@@ -46,6 +47,7 @@ JOBS: list[type[Job]] = [
     FanOutPostMetricsJob,
     FanOutAccountMetricsJob,
     FanOutCommentsJob,
+    PurgeExpiredRecordsJob,
 ]
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
     "PublishResult",
+    "PurgeExpiredRecordsJob",
     "RetryPublishJob",
     "ScanMediaJob",
     "SendPasswordResetJob",

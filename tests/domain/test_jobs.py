@@ -87,6 +87,7 @@ def test_queues_and_policies_are_those_of_the_document() -> None:
         "SyncAccountMetricsJob": (3, [120, 600, 1800]),
         "CaptureCommentsJob": (3, [60, 300, 900]),
         "GenerateEmbeddingJob": (3, [60, 300, 900]),
+        "PurgeExpiredRecordsJob": (3, [60, 300, 900]),
         "FanOutPostMetricsJob": (1, [60]),
         "FanOutAccountMetricsJob": (1, [60]),
         "FanOutCommentsJob": (1, [60]),
