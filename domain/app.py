@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
 from domain.contexts.analytics import Analytics, analytics
+from domain.contexts.billing import Billing, billing
 from domain.contexts.identity import Identity, identity
+from domain.contexts.integration import Integration, integration
 from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
@@ -49,6 +51,8 @@ class Application:
     vault: Vault
     storage: Storage
     publishing: Publishing
+    billing: Billing
+    integration: Integration
     identity: Identity
     media: MediaLibrary
     analytics: Analytics
@@ -80,6 +84,8 @@ def compose(
         vault=vault,
         storage=parts.storage,
         publishing=publishing(parts),
+        billing=billing(parts),
+        integration=integration(parts),
         identity=identity(parts, mailing),
         media=media(parts),
         analytics=analytics(parts),

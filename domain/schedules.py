@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, get_args
 
 from domain.jobs import (
+    CaptureCommentsJob,
+    CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
-    FanOutPostMetricsJob,
+    DeliverWebhookJob,
     ProcessAccountDeletionJob,
+    ProcessStripeWebhookJob,
     PurgeExpiredRecordsJob,
-    SweepUnscannedMediaJob,
+    ScanMediaJob,
+    SyncAccountMetricsJob,
+    SyncPostMetricsJob,
+    SyncUsageRecordsJob,
 )
 from domain.jobs.maintenance import Retention
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
@@ -23,12 +27,12 @@ if TYPE_CHECKING:
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 MEDIA: Sequence[Schedule] = [
-    Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+    Schedule("sweep_unscanned_media", ScanMediaJob(), every="10m", context=SYSTEM),
 ]
 ANALYTICS: Sequence[Schedule] = [
-    Schedule("fan_out_post_metrics", FanOutPostMetricsJob(), every="5m", context=SYSTEM),
-    Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
-    Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
+    Schedule("fan_out_post_metrics", SyncPostMetricsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_comments", CaptureCommentsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_account_metrics", SyncAccountMetricsJob(), every="1h", context=SYSTEM),
 ]
 MAINTENANCE: Sequence[Schedule] = [
     *(
@@ -43,6 +47,16 @@ MAINTENANCE: Sequence[Schedule] = [
 ]
 PUBLISHING: Sequence[Schedule] = []
 
+BILLING: Sequence[Schedule] = [
+    Schedule("check_expired_subscriptions", CheckExpiredSubscriptionsJob(), cron="5 * * * *", context=SYSTEM),
+    Schedule("fan_out_usage", SyncUsageRecordsJob(), cron="20 * * * *", context=SYSTEM),
+    Schedule("replay_missed_stripe_events", ProcessStripeWebhookJob(), cron="10 4 * * *", context=SYSTEM),
+]
+
+INTEGRATION: Sequence[Schedule] = [
+    Schedule("endpoint_health", DeliverWebhookJob(), cron="0 5 * * *", context=SYSTEM),
+]
+
 IDENTITY: Sequence[Schedule] = [
     Schedule("cleanup_suspended_orgs", CleanupSuspendedOrgsJob(), cron="15 3 * * *", context=SYSTEM),
     Schedule("process_due_deletions", ProcessAccountDeletionJob(), cron="30 3 * * *", context=SYSTEM),
@@ -50,6 +64,8 @@ IDENTITY: Sequence[Schedule] = [
 
 SCHEDULES: Final[Sequence[Schedule]] = [
     *PUBLISHING,
+    *BILLING,
+    *INTEGRATION,
     *IDENTITY,
     *MEDIA,
     *ANALYTICS,

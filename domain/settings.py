@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -56,6 +57,13 @@ class DomainSettings(BaseModel):
     storage_access_key: SecretStr = SecretStr("")
     storage_secret_key: SecretStr = SecretStr("")
     storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    stripe_url: str = "https://api.stripe.com"
+    stripe_api_key: SecretStr = SecretStr("sk_test_not_set")
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """Without it no event is accepted."""
+    webhook_allowed: str = ""
+    """Comma separated addresses of this machine or network that webhooks may go to, without TLS: for tests."""
+    webhook_deadline_seconds: float = Field(default=15, gt=0, le=25)
     embeddings_url: str = ""
     """A server that speaks OpenAI's way; empty: vectors are made of the words alone."""
     embeddings_model: str = "text-embedding-3-small"
@@ -75,6 +83,13 @@ class DomainSettings(BaseModel):
             except ValueError as error:
                 message = "each key is 32 bytes in URL-safe base64; make one with Fernet.generate_key()"
                 raise ValueError(message) from error
+        return value
+
+    @field_validator("webhook_allowed")
+    @classmethod
+    def _exceptions_are_addresses(cls, value: str) -> str:
+        for address in filter(None, value.split(",")):
+            ip_address(address)
         return value
 
     @classmethod
@@ -104,6 +119,16 @@ class DomainSettings(BaseModel):
     def storage_deadline(self) -> timedelta:
         """How long one step of reading or writing an object may take."""
         return timedelta(seconds=self.storage_deadline_seconds)
+
+    @property
+    def webhook_exceptions(self) -> list[IPv4Address | IPv6Address]:
+        """Addresses that webhooks may go to although they are not public."""
+        return [ip_address(address) for address in self.webhook_allowed.split(",") if address]
+
+    @property
+    def webhook_deadline(self) -> timedelta:
+        """How long delivering one webhook may take."""
+        return timedelta(seconds=self.webhook_deadline_seconds)
 
     @property
     def link_key(self) -> bytes:

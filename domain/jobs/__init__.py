@@ -9,15 +9,19 @@ from domain.jobs.administration import (
 )
 from domain.jobs.analytics import (
     CaptureCommentsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
-    FanOutPostMetricsJob,
     GenerateEmbeddingJob,
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
 )
+from domain.jobs.billing import (
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    ProcessStripeWebhookJob,
+    SyncUsageRecordsJob,
+)
+from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
 from domain.jobs.maintenance import PurgeExpiredRecordsJob
-from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
+from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
     PublishResult,
@@ -31,6 +35,12 @@ JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
     NotifyPublishResultJob,
+    ProcessStripeWebhookJob,
+    CheckExpiredSubscriptionsJob,
+    DowngradeToFreePlanJob,
+    SyncUsageRecordsJob,
+    DeliverWebhookJob,
+    GenerateReportJob,
     SendVerificationEmailJob,
     SendPasswordResetJob,
     PauseOrgScheduledPostsJob,
@@ -39,25 +49,22 @@ JOBS: list[type[Job]] = [
     ProcessAccountDeletionJob,
     ScanMediaJob,
     GenerateThumbnailJob,
-    SweepUnscannedMediaJob,
     SyncPostMetricsJob,
     SyncAccountMetricsJob,
     CaptureCommentsJob,
     GenerateEmbeddingJob,
-    FanOutPostMetricsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
     PurgeExpiredRecordsJob,
 ]
 
 __all__ = [
     "JOBS",
     "CaptureCommentsJob",
+    "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
-    "FanOutAccountMetricsJob",
-    "FanOutCommentsJob",
-    "FanOutPostMetricsJob",
+    "DeliverWebhookJob",
+    "DowngradeToFreePlanJob",
     "GenerateEmbeddingJob",
+    "GenerateReportJob",
     "GenerateThumbnailJob",
     "InvalidateUserSessionsJob",
     "InvalidationReason",
@@ -65,13 +72,14 @@ __all__ = [
     "PauseOrgScheduledPostsJob",
     "ProcessAccountDeletionJob",
     "ProcessScheduledPostJob",
+    "ProcessStripeWebhookJob",
     "PublishResult",
     "PurgeExpiredRecordsJob",
     "RetryPublishJob",
     "ScanMediaJob",
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
-    "SweepUnscannedMediaJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
+    "SyncUsageRecordsJob",
 ]

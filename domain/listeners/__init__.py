@@ -9,20 +9,26 @@ from domain.events import (
     AccountDeletionRequested,
     CommentsCaptured,
     EmailChanged,
+    GraceExpired,
     MediaCleared,
     MediaUploaded,
     OrgSuspended,
+    OutgoingEvent,
     PasswordChanged,
     PasswordResetRequested,
     PostEdited,
     PostPublished,
     PostPublishFailed,
     PostPublishUnconfirmed,
+    ReportRequested,
     SocialAccountConnected,
+    StripeEventReceived,
+    SubscriptionCanceled,
     UserBanned,
     UserRegistered,
+    WebhookDeliveriesReplayed,
 )
-from domain.listeners import analytics, identity, media, publishing
+from domain.listeners import analytics, billing, identity, integration, media, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -46,7 +52,13 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     OrgSuspended: [identity.pause_posts],
     AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
+    StripeEventReceived: [billing.process],
+    GraceExpired: [billing.downgrade_after_grace],
+    SubscriptionCanceled: [billing.downgrade_at_the_end],
     # webhooks and reports
+    OutgoingEvent: [integration.deliver],
+    WebhookDeliveriesReplayed: [integration.deliver_again],
+    ReportRequested: [integration.generate],
     # media
     MediaUploaded: [media.scan],
     MediaCleared: [media.make_small],

@@ -6,5 +6,7 @@ Tests start them in their own process, the demo as processes of their own (``pyt
 from domain.standins.clamd import ClamdStandIn
 from domain.standins.mail import MailStandIn
 from domain.standins.mastodon import MastodonStandIn
+from domain.standins.receiver import ReceiverStandIn
+from domain.standins.stripe import StripeStandIn
 
-__all__ = ["ClamdStandIn", "MailStandIn", "MastodonStandIn"]
+__all__ = ["ClamdStandIn", "MailStandIn", "MastodonStandIn", "ReceiverStandIn", "StripeStandIn"]

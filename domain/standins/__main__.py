@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import sys
 
-from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn
+from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 
-PARTS = {"mastodon": MastodonStandIn, "mail": MailStandIn, "clamd": ClamdStandIn}
+PARTS = {
+    "mastodon": MastodonStandIn,
+    "mail": MailStandIn,
+    "clamd": ClamdStandIn,
+    "stripe": StripeStandIn,
+    "receiver": ReceiverStandIn,
+}
 
 
 def main() -> int:

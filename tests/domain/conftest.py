@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 
-from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn
+from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 from tests.conftest import with_dbname
 from tests.domain.world import Outside, World, open_world
 
@@ -57,8 +57,26 @@ def clamd() -> Iterator[ClamdStandIn]:
 
 
 @pytest.fixture
-def outside(network: MastodonStandIn, mail: MailStandIn, clamd: ClamdStandIn) -> Outside:
-    return Outside(network, mail, clamd)
+def stripe() -> Iterator[StripeStandIn]:
+    with StripeStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def receiver() -> Iterator[ReceiverStandIn]:
+    with ReceiverStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def outside(
+    network: MastodonStandIn,
+    mail: MailStandIn,
+    clamd: ClamdStandIn,
+    stripe: StripeStandIn,
+    receiver: ReceiverStandIn,
+) -> Outside:
+    return Outside(network, mail, clamd, stripe, receiver)
 
 
 @pytest.fixture

@@ -39,4 +39,4 @@ def test_every_event_is_in_the_union() -> None:
 @pytest.mark.parametrize("event", LISTENERS)
 def test_a_listener_takes_the_event_it_is_listed_under(event: type) -> None:
     for reaction in LISTENERS[event]:
-        assert inspect.get_annotations(reaction)["event"] == event.__name__
+        assert event.__name__ in inspect.get_annotations(reaction)["event"].split(" | ")

@@ -19,7 +19,7 @@ from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
 from domain.settings import CONFIGURATION, DomainSettings
-from pgqueue import App, AsyncQueue, Context, Settings
+from pgqueue import App, AsyncQueue, Context, Job, Settings
 from pgqueue.telemetry import Telemetry
 from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn
+    from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 
 TOKEN = "a-token-nobody-may-see"
 _CAN_RUN = """SELECT count(*) AS n FROM pgqueue.all_jobs
@@ -59,6 +59,8 @@ class Outside:
     network: MastodonStandIn
     mail: MailStandIn
     clamd: ClamdStandIn
+    stripe: StripeStandIn
+    receiver: ReceiverStandIn
 
 
 @dataclass
@@ -73,6 +75,8 @@ class World:
     network: MastodonStandIn
     mail: MailStandIn
     clamd: ClamdStandIn
+    stripe: StripeStandIn
+    receiver: ReceiverStandIn
     tenant: Tenant
     stranger: Tenant
     worker: asyncio.Task[int] | None = None
@@ -137,6 +141,26 @@ class World:
         found = await self.rows("SELECT state, attempt FROM pgqueue.all_jobs WHERE kind = :kind ORDER BY id", kind=kind)
         return [(row.state, row.attempt) for row in found]
 
+    async def run(self, job: Job, context: Context | None = None) -> None:
+        """Enqueue a job of the tenant's and let a worker run until nothing is left to do."""
+        async with self.app.units.begin(context or self.tenant.context) as uow:
+            await uow.dispatch(job)
+        await self.work()
+
+    async def requeue(self, kind: str) -> None:
+        """Bring the dead jobs of a kind back, and run them."""
+        dead = await self.rows("SELECT id FROM pgqueue.dead_jobs WHERE kind = :kind", kind=kind)
+        async with self.app.units.sessions.begin() as session:
+            await self.queue.requeue(session, [row.id for row in dead], by="a test")
+        await self.work()
+
+    async def exhaust(self) -> None:
+        """Let all attempts pass that jobs have."""
+        for _ in range(5):
+            await self.work()
+            await self.make_due()
+        await self.work()
+
     def texts(self) -> list[str]:
         """What the network has."""
         return [status["text"] for status in self.network.state()["statuses"]]
@@ -156,6 +180,11 @@ async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterat
         mail_deadline_seconds=1,
         storage_directory=directory,
         clamd_address=outside.clamd.url,
+        stripe_url=outside.stripe.url,
+        stripe_api_key=SecretStr(outside.stripe.api_key),
+        stripe_webhook_secret=SecretStr(outside.stripe.webhook_secret),
+        webhook_allowed="127.0.0.1",
+        webhook_deadline_seconds=1,
         scan_deadline_seconds=1,
         largest_upload_bytes=4 << 20,
     )
@@ -167,7 +196,18 @@ async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterat
             tenant = await _tenant(app, outside.network, "aurora")
             stranger = await _tenant(app, outside.network, "horizonte")
             world = World(
-                app, queue_app, queue, engine, url, outside.network, outside.mail, outside.clamd, tenant, stranger
+                app,
+                queue_app,
+                queue,
+                engine,
+                url,
+                outside.network,
+                outside.mail,
+                outside.clamd,
+                outside.stripe,
+                outside.receiver,
+                tenant,
+                stranger,
             )
             yield world
             if world.worker is not None:
