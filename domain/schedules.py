@@ -9,10 +9,13 @@ from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
     DeliverWebhookJob,
+    DispatchDuePostsJob,
     ProcessAccountDeletionJob,
     ProcessStripeWebhookJob,
     PurgeExpiredRecordsJob,
+    RefreshExpiringTokensJob,
     ScanMediaJob,
+    SweepStuckPostsJob,
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
     SyncUsageRecordsJob,
@@ -45,7 +48,11 @@ MAINTENANCE: Sequence[Schedule] = [
     # an infected file is to be gone soon, not by night
     Schedule("purge_objects", PurgeExpiredRecordsJob(retention="objects"), every="10m", context=SYSTEM),
 ]
-PUBLISHING: Sequence[Schedule] = []
+PUBLISHING: Sequence[Schedule] = [
+    Schedule("dispatch_due_posts", DispatchDuePostsJob(), every="10s", context=SYSTEM),
+    Schedule("sweep_stuck_posts", SweepStuckPostsJob(), every="2m", context=SYSTEM),
+    Schedule("refresh_expiring_tokens", RefreshExpiringTokensJob(), every="5m", context=SYSTEM),
+]
 
 BILLING: Sequence[Schedule] = [
     Schedule("check_expired_subscriptions", CheckExpiredSubscriptionsJob(), cron="5 * * * *", context=SYSTEM),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
-from domain.gateways.failures import AuthExpired, CircuitOpen, RateLimited, Rejected
+from domain.gateways.failures import AuthExpired, CircuitOpen, Duplicate, NotReady, RateLimited, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # These answers prove that the other side works.
-ANSWERS = (RateLimited, Rejected, AuthExpired)
+ANSWERS = (RateLimited, NotReady, Rejected, Duplicate, AuthExpired)
 
 
 class Breakers:

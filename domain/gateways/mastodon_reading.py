@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
     from domain.gateways.breakers import Breakers
-    from domain.gateways.mastodon import Grant
+    from domain.gateways.networks import Grant
 
 PROVIDER = "mastodon"
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from domain.gateways.mastodon import Grant
+    from domain.gateways.networks import Grant
 
 
 @dataclass(frozen=True, slots=True)

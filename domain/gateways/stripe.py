@@ -96,10 +96,10 @@ class Stripe:
         try:
             stripe.WebhookSignature.verify_header(body, signature, self._access.webhook_secret, _TOLERANCE)
             content = json.loads(body)
-            notice = _notice(content)
+            notice, signed_at = _notice(content), _signed_at(signature or "")
         except (stripe.SignatureVerificationError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Forged(f"not an event that Stripe signed: {error}") from error
-        if _signed_at(signature or "") > time.time() + _TOLERANCE:  # the library accepts any future
+        if signed_at > time.time() + _TOLERANCE:  # the library accepts any future
             raise Forged("the event is signed in the future")
         if notice.livemode != self._access.livemode:
             raise Forged("the event is of the other mode (test and live are apart)")

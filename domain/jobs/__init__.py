@@ -1,5 +1,6 @@
 """Every job of the domain, its queue and its policy. Jobs hold no business logic."""
 
+from domain.jobs.accounts import RefreshExpiringTokensJob
 from domain.jobs.administration import (
     CleanupSuspendedOrgsJob,
     InvalidateUserSessionsJob,
@@ -28,12 +29,23 @@ from domain.jobs.notifications import (
     SendPasswordResetJob,
     SendVerificationEmailJob,
 )
-from domain.jobs.publishing import ProcessScheduledPostJob, RetryPublishJob
+from domain.jobs.publishing import (
+    DispatchDuePostsJob,
+    ProcessScheduledPostJob,
+    ResumePublicationsJob,
+    RetryCause,
+    RetryPublishJob,
+    SweepStuckPostsJob,
+)
 from pgqueue import Job
 
 JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
+    DispatchDuePostsJob,
+    SweepStuckPostsJob,
+    ResumePublicationsJob,
+    RefreshExpiringTokensJob,
     NotifyPublishResultJob,
     ProcessStripeWebhookJob,
     CheckExpiredSubscriptionsJob,
@@ -62,6 +74,7 @@ __all__ = [
     "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
     "DeliverWebhookJob",
+    "DispatchDuePostsJob",
     "DowngradeToFreePlanJob",
     "GenerateEmbeddingJob",
     "GenerateReportJob",
@@ -75,10 +88,14 @@ __all__ = [
     "ProcessStripeWebhookJob",
     "PublishResult",
     "PurgeExpiredRecordsJob",
+    "RefreshExpiringTokensJob",
+    "ResumePublicationsJob",
+    "RetryCause",
     "RetryPublishJob",
     "ScanMediaJob",
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
+    "SweepStuckPostsJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
     "SyncUsageRecordsJob",

@@ -82,13 +82,14 @@ class SyncUsageRecordsJob(
     timeout="600s",
     use_case="SyncUsageRecords",
     dispatched_by=("schedule fan_out_usage", "FanOutUsage"),
-    unique=Unique("metric", "period_start"),
+    unique=Unique("metric", "period_start", "after"),
 ):
     """Count one metric of a month and tell Stripe; without one, dispatch the jobs that do."""
 
     metric: str | None = None
     period_start: date | None = None
+    after: UUID | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.billing.sync_usage_records(ctx, self.metric, self.period_start)
+        return await app.billing.sync_usage_records(ctx, self.metric, self.period_start, after=self.after)

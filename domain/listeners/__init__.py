@@ -22,6 +22,7 @@ from domain.events import (
     PostPublishUnconfirmed,
     ReportRequested,
     SocialAccountConnected,
+    SocialAccountReconnected,
     StripeEventReceived,
     SubscriptionCanceled,
     UserBanned,
@@ -43,9 +44,10 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
+    SocialAccountReconnected: [publishing.resume_of_account],
     # identity and administration
     UserRegistered: [identity.verify_address],
-    EmailChanged: [identity.verify_address],
+    EmailChanged: [identity.verify_new_address],
     PasswordResetRequested: [identity.send_reset],
     PasswordChanged: [identity.end_sessions_of_old_password],
     UserBanned: [identity.end_sessions_of_banned],
@@ -61,7 +63,7 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     ReportRequested: [integration.generate],
     # media
     MediaUploaded: [media.scan],
-    MediaCleared: [media.make_small],
+    MediaCleared: [media.make_small, publishing.resume_with_media],
     # analytics
     PostEdited: [analytics.embed_post],
     CommentsCaptured: [analytics.embed_comments],

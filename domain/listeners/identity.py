@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from domain.unit_of_work import UnitOfWork
 
 
-async def verify_address(uow: UnitOfWork, event: UserRegistered | EmailChanged) -> None:
+async def verify_address(uow: UnitOfWork, event: UserRegistered) -> None:
     """Send the link that proves the address."""
+    await uow.dispatch(SendVerificationEmailJob(user_token_id=event.user_token_id))
+
+
+async def verify_new_address(uow: UnitOfWork, event: EmailChanged) -> None:
+    """Send the link that proves the new address."""
     await uow.dispatch(SendVerificationEmailJob(user_token_id=event.user_token_id))
 
 

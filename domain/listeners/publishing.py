@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.jobs import NotifyPublishResultJob
+from domain.jobs import NotifyPublishResultJob, ResumePublicationsJob
 
 if TYPE_CHECKING:
-    from domain.events import PostPublished, PostPublishFailed, PostPublishUnconfirmed, PublicationEnded
+    from domain.events import (
+        MediaCleared,
+        PostPublished,
+        PostPublishFailed,
+        PostPublishUnconfirmed,
+        PublicationEnded,
+        SocialAccountReconnected,
+    )
     from domain.jobs import PublishResult
     from domain.unit_of_work import UnitOfWork
 
@@ -25,6 +32,16 @@ async def tell_of_failure(uow: UnitOfWork, event: PostPublishFailed) -> None:
 async def tell_of_doubt(uow: UnitOfWork, event: PostPublishUnconfirmed) -> None:
     """Tell the audience that nobody knows."""
     await _tell(uow, event, "unconfirmed")
+
+
+async def resume_of_account(uow: UnitOfWork, event: SocialAccountReconnected) -> None:
+    """Let posts go on that waited for their account."""
+    await uow.dispatch(ResumePublicationsJob(cause="reauth", subject_id=event.social_account_id))
+
+
+async def resume_with_media(uow: UnitOfWork, event: MediaCleared) -> None:
+    """Try again what failed for want of a scan."""
+    await uow.dispatch(ResumePublicationsJob(cause="media", subject_id=event.media_id))
 
 
 async def _tell(uow: UnitOfWork, event: PublicationEnded, outcome: PublishResult) -> None:

@@ -52,6 +52,7 @@ class MastodonStandIn(StandIn):
         self._statuses: list[Status] = []
         self._keys: dict[tuple[str, str], tuple[Status, datetime]] = {}
         self._replays = 0
+        self._revoked: list[str] = []
         self._calls = 0
         self._seen: set[str] = set()
         self._spoiled: list[dict[str, str]] = []
@@ -110,9 +111,17 @@ class MastodonStandIn(StandIn):
                 ],
                 "calls": self._calls,
                 "replays": self._replays,
+                "revoked": list(self._revoked),
                 "open_calls": sorted(self.open_calls.values()),
                 "spoiled": list(self._spoiled),
             }
+
+    def revoke(self, token: str) -> None:
+        """Accept a token no more. As on the real one, a token that nobody knows is no mistake."""
+        with self._lock:
+            account = self._accounts.pop(token, None)
+            if account is not None:
+                self._revoked.append(account.acct)
 
     def take_fault(self, key: str) -> Fault | None:
         """Take the fault of a call to publish, and remember which call it spoiled."""
@@ -230,6 +239,9 @@ class _Api(JsonHandler):
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
         content = self.body()
+        if self.path == "/oauth/revoke":
+            self._revoke(str(content.get("token") or ""))
+            return
         key = self.headers.get("Idempotency-Key", "")
         fault = self.mastodon.take_fault(key)
         account = self._admit(fault)
@@ -245,6 +257,14 @@ class _Api(JsonHandler):
             return
         status = self.mastodon.create(account, text, key)
         self._reply(status, fault)
+
+    def _revoke(self, token: str) -> None:
+        fault = self.mastodon.faults.take()
+        if fault is not None and fault.kind == "error":
+            self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            return
+        self.mastodon.revoke(token)
+        self.answer({})
 
     def _reply(self, status: Status, fault: Fault | None) -> None:
         if fault is not None and fault.kind == "drop":

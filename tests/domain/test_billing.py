@@ -9,17 +9,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import httpx
 import pytest
 
-from domain.gateways.stripe import Forged
+from domain.gateways.breakers import Breakers
+from domain.gateways.stripe import Forged, Stripe, StripeAccess
 from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     DowngradeToFreePlanJob,
     ProcessStripeWebhookJob,
     SyncUsageRecordsJob,
 )
-from domain.models import SocialAccount, UsageEvent, new_id
+from domain.models import Organization, SocialAccount, Subscription, UsageEvent, new_id
 from domain.schedules import SYSTEM
+from domain.use_cases.billing import downgrading, usage
 
 if TYPE_CHECKING:
     from typing import Any
@@ -156,6 +159,23 @@ async def test_an_event_from_the_future_is_refused(world: World) -> None:
         await receive(world, *world.stripe.signed(json.loads(body), at=time.time() + 3_600))
 
 
+async def test_without_a_secret_no_event_is_accepted(world: World) -> None:
+    """An empty key signs as well as any other."""
+    access = StripeAccess(world.stripe.url, world.stripe.api_key, "")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        gateway = Stripe(http, Breakers(), access, deadline=timedelta(seconds=1))
+        world.stripe.webhook_secret = ""
+        with pytest.raises(Forged, match="secret"):
+            gateway.verify(*world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active"))
+
+
+async def test_a_payment_that_is_due_when_we_first_hear_of_it_has_its_grace_with_the_plan(world: World) -> None:
+    await a_customer(world)
+    await stripe_says(world, "past_due")
+    assert await plan(world) == "pro"
+    assert (await subscription(world)).grace_until is not None
+
+
 async def test_an_event_of_the_other_mode_is_refused(world: World) -> None:
     body, _ = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
     with pytest.raises(Forged, match="mode"):
@@ -226,6 +246,21 @@ async def test_processing_an_event_twice_is_processing_it_once(world: World) -> 
     await world.run(ProcessStripeWebhookJob(stripe_event_id=event.id), SYSTEM)
     assert await world.jobs("ProcessStripeWebhookJob") == [("completed", 1)] * 2
     assert (await subscription(world), world.stripe.state()["calls"]) == (before, calls)
+
+
+async def test_two_events_of_one_customer_wait_for_each_other(world: World) -> None:
+    """Else an answer that was fetched first could be stored last."""
+    await a_customer(world)
+    lock = world.queue.lock(f"stripe:{CUSTOMER}", ttl="30s")
+    assert await lock.acquire()
+    await receive(world, *world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active"))
+    await world.work()
+    assert await world.jobs("ProcessStripeWebhookJob") == [("waiting", 0)]
+    assert world.stripe.state()["calls"] == []
+    await lock.release()
+    await world.make_due()
+    await world.work()
+    assert await plan(world) == "pro"
 
 
 async def test_stripe_asking_for_patience_spends_no_attempt(world: World) -> None:
@@ -355,10 +390,48 @@ async def test_a_dead_downgrade_can_be_requeued(world: World) -> None:
 
 
 async def test_a_lost_answer_to_the_cancellation_cancels_once(world: World) -> None:
-    await a_payer(world, "unpaid")
-    await world.exhaust()
-    assert await plan(world) == "free"
+    await a_payer(world)
+    world.stripe.faults.set("slow", calls=2, seconds=0)  # the two questions before it
+    world.stripe.faults.set("drop")
+    await stripe_says(world, "unpaid")
     assert world.stripe.state()["subscriptions"] == {SUBSCRIPTION: "canceled"}
+    assert await world.jobs("DowngradeToFreePlanJob") == [("waiting", 1)]
+    assert await plan(world) == "pro"
+    await world.make_due()
+    await world.work()
+    assert await plan(world) == "free"
+    assert len([call for call in world.stripe.state()["calls"] if call.startswith("DELETE")]) == 1
+
+
+async def test_subscriptions_are_looked_at_in_slices_and_each_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downgrading, "SLICE", 2)
+    async with world.app.units.sessions.begin() as session:
+        for number in range(5):
+            organization = Organization(id=new_id(), name=f"o{number}", slug=f"o{number}", plan="pro")
+            session.add(organization)
+            await session.flush()
+            past = datetime.now(UTC) - timedelta(days=8)
+            session.add(
+                Subscription(
+                    organization_id=organization.id,
+                    stripe_subscription_id=f"sub_o{number}",
+                    stripe_customer_id=f"cus_o{number}",
+                    status="past_due",
+                    plan="pro",
+                    past_due_since=past,
+                    grace_until=past + timedelta(days=7),
+                    synced_at=past,
+                )
+            )
+    await world.run(CheckExpiredSubscriptionsJob(), SYSTEM)
+    assert await world.jobs("CheckExpiredSubscriptionsJob") == [("completed", 1)] * 3
+    rows = await world.rows(
+        "SELECT organization_id, user_id FROM pgqueue.all_jobs WHERE kind = 'DowngradeToFreePlanJob'"
+    )
+    assert len(rows) == len({row.organization_id for row in rows}) == 5
+    assert SYSTEM.organization_id not in {row.organization_id for row in rows}
 
 
 async def test_a_larger_plan_gives_back_what_the_smaller_one_took(world: World) -> None:
@@ -427,6 +500,28 @@ async def test_the_meter_has_the_total_however_often_it_is_told(world: World) ->
     assert world.stripe.total("posts", CUSTOMER) == 5
     rows = await world.rows("SELECT seq, total, status FROM smm.usage_reports ORDER BY seq")
     assert [tuple(row) for row in rows] == [(1, 3, "sent"), (2, 5, "sent")]
+
+
+async def test_the_hourly_round_takes_organizations_in_slices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "SLICE", 1)
+    await use(world, 3)
+    async with world.app.units.sessions.begin() as session:
+        session.add(
+            UsageEvent(
+                metric="posts",
+                source_type="scheduled_post",
+                source_id=uuid4(),
+                organization_id=world.stranger.organization_id,
+                quantity=8,
+                occurred_at=datetime.now(UTC),
+            )
+        )
+    await world.run(SyncUsageRecordsJob(), SYSTEM)
+    rows = await world.rows("SELECT organization_id, quantity FROM smm.usage_records")
+    assert {(row.organization_id, row.quantity) for row in rows} == {
+        (world.tenant.organization_id, 3),
+        (world.stranger.organization_id, 8),
+    }
 
 
 async def test_a_lost_answer_tells_the_same_total_under_the_same_identifier(world: World) -> None:

@@ -73,6 +73,10 @@ def test_queues_and_policies_are_those_of_the_document() -> None:
     assert {row["kind"]: (row["max_attempts"], row["backoff_seconds"]) for row in app.describe()} == {
         "ProcessScheduledPostJob": (3, [60, 300, 900]),
         "RetryPublishJob": (3, [60, 300, 900]),
+        "DispatchDuePostsJob": (1, [60]),
+        "SweepStuckPostsJob": (1, [60]),
+        "ResumePublicationsJob": (3, [60, 300, 900]),
+        "RefreshExpiringTokensJob": (3, [60, 300, 900]),
         "NotifyPublishResultJob": (3, [30, 60, 300]),
         "ProcessStripeWebhookJob": (3, [60, 300, 900]),
         "CheckExpiredSubscriptionsJob": (3, [60, 300, 900]),

@@ -138,6 +138,25 @@ async def test_a_dead_report_has_failed_and_a_requeued_one_is_made(world: World)
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("file_format", ["csv", "pdf"])
+async def test_a_long_report_is_read_in_parts(world: World, file_format: Literal["csv", "pdf"]) -> None:
+    """A PDF shows the first rows and says how many there are."""
+    await world.execute(
+        """INSERT INTO smm.account_metrics (social_account_id, organization_id, day, captured_at, followers)
+           SELECT :account, :organization, current_date - n, now(), n FROM generate_series(0, 2099) AS n""",
+        account=world.tenant.account_id,
+        organization=world.tenant.organization_id,
+    )
+    report_id = await ask(world, file_format, kind="audience")
+    await world.execute("UPDATE smm.reports SET period_start = current_date - 3000")
+    await world.work()
+    row = await report(world, report_id)
+    assert (row.status, row.row_count) == ("ready", 2_100)
+    if file_format == "csv":
+        assert len(lines(await stored(world, report_id))) == 2_101
+
+
+@pytest.mark.anyio
 async def test_one_report_of_a_kind_is_made_at_a_time(world: World) -> None:
     await ask(world)
     with pytest.raises(ReportRunning):

@@ -32,7 +32,7 @@ async def test_a_post_for_later_waits_without_a_job(world: World) -> None:
     assert await world.jobs() == []
     assert (await world.post(post_id)).status == "scheduled"
     await world.execute("UPDATE smm.scheduled_posts SET scheduled_at = now() + interval '50 seconds'")
-    assert await world.app.publishing.dispatch_due_posts(world.stranger.context) == 1
+    assert await _dispatch(world, world.stranger.context) == 1
     [job] = await world.rows("SELECT * FROM pgqueue.all_jobs")
     assert (job.organization_id, job.user_id) == (world.tenant.context.organization_id, world.tenant.context.user_id)
 
@@ -49,7 +49,7 @@ async def test_dispatchers_at_once_take_every_post_once(world: World) -> None:
         author=world.tenant.author_id,
         account=world.tenant.account_id,
     )
-    counts = await asyncio.gather(*(world.app.publishing.dispatch_due_posts(world.tenant.context) for _ in range(4)))
+    counts = await asyncio.gather(*(_dispatch(world, world.tenant.context) for _ in range(4)))
     assert sum(counts) == 60
     [row] = await world.rows(
         "SELECT count(*) AS n, count(DISTINCT args ->> 'scheduled_post_id') AS d FROM pgqueue.outbox"
@@ -119,3 +119,8 @@ def _row(world: World, post_id: object) -> ScheduledPost:
         created_by=world.tenant.author_id,
         scheduled_at=datetime.now(UTC),
     )
+
+
+async def _dispatch(world: World, context: Context) -> int:
+    async with world.app.units.begin(context) as uow:
+        return await world.app.publishing.dispatch_due_posts.within(uow)

@@ -67,6 +67,19 @@ async def test_the_receiver_verifies_what_it_gets(world: World) -> None:
     assert (row.status, row.attempts, row.last_http_status) == ("delivered", 1, 200)
 
 
+async def test_endpoints_hear_how_publications_end(world: World) -> None:
+    await an_endpoint(world)
+    post_id = await world.schedule()
+    await world.work()
+    world.network.faults.set("reject")
+    await world.schedule("refused")
+    await world.work()
+    told = [json.loads(each["body"]) for each in received(world)]
+    assert [each["type"] for each in told] == ["post.published", "post.failed"]
+    permalink = (await world.post(post_id)).permalink
+    assert told[0]["data"] == {"scheduled_post_id": str(post_id), "permalink": permalink}
+
+
 async def test_a_second_attempt_sends_the_same_bytes_and_id_with_a_good_signature(world: World) -> None:
     await an_endpoint(world)
     world.receiver.faults.set("error", calls=2)

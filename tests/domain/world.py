@@ -109,6 +109,7 @@ class World:
     async def make_due(self) -> None:
         """Let the time come that jobs wait for."""
         await self.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE run_at IS NOT NULL")
+        await self.execute("UPDATE smm.provider_throttles SET blocked_until = pgqueue.clock()")
 
     async def execute(self, statement: str, **params: object) -> None:
         async with self.engine.begin() as conn:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from domain.events import SocialAccountRevoked
 from domain.gateways.failures import Postponed, Rejected, Transient
@@ -49,6 +50,10 @@ _TRIES = 3
 _ENOUGH_SECONDS = 65.0  # for one more account, asked three times
 
 
+class StepFailed(Exception):
+    """A step was rolled back; says which one and what kind of error it was, and nothing of the row."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessAccountDeletion:
     """Delete one account that is due, or find those that are; safe to call again at any moment."""
@@ -68,15 +73,18 @@ class ProcessAccountDeletion:
             if deletion is None or deletion.status not in _OPEN or deletion.due_at > await database_now(uow):
                 return None
             todo = [name for name in STEPS if name not in deletion.steps_done]
-        try:
-            for name in todo:
+        for name in todo:
+            try:
                 outcome = await self._ask_others(ctx, name, deletion_id)
                 if outcome is not None:
                     return outcome
                 if not await self._step(ctx, name, deletion_id):
                     return None
-        except StillNeeded as error:
-            return Dead(f"somebody else has to own these organizations first: {error}")
+            except StillNeeded as error:
+                return Dead(f"somebody else has to own these organizations first: {error}")
+            except DBAPIError as error:
+                # the database's own words may show the row, and errors of jobs are kept
+                raise StepFailed(f"step {name}: {type(error.orig).__name__}") from None
         return None
 
     async def _find_due(self, ctx: JobContext) -> None:

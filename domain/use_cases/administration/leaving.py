@@ -53,8 +53,8 @@ class RequestAccountDeletion:
             shared = (await sole_ownership(uow, user.id)).shared
             if shared:
                 raise SoleOwner(shared)
-            transition(user, UserStatus.PENDING_DELETION)
             now = await database_now(uow)
+            transition(user, UserStatus.PENDING_DELETION)
             user.deletion_requested_at, user.deletion_due_at = now, now + GRACE
             end_access(user)
             deletion = AccountDeletion(id=new_id(), user_id=user.id, requested_at=now, due_at=now + GRACE)
@@ -89,8 +89,9 @@ class CancelAccountDeletion:
             )
             if deletion is None:
                 raise UnknownSubject("nobody asked for the deletion of this account")
+            now = await database_now(uow)
             transition(deletion, DeletionStatus.CANCELED)
-            deletion.canceled_at = await database_now(uow)
+            deletion.canceled_at = now
             transition(user, UserStatus.ACTIVE)
             user.deletion_requested_at = user.deletion_due_at = None
             audit(uow, "user.deletion_canceled", ("user", user.id))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from domain.events import SocialAccountNeedsReauth
 from domain.gateways.failures import AuthExpired, Postponed, RateLimited
-from domain.gateways.mastodon import Grant
+from domain.gateways.networks import Grant
 from domain.models import AccountStatus, Organization, OrganizationStatus, SocialAccount, transition
 from domain.use_cases.publications import database_now
 from domain.use_cases.throttling import remember, wait_left

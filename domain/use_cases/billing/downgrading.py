@@ -22,9 +22,9 @@ from domain.use_cases.billing.subscriptions import (
     follow,
     locked_organization,
 )
+from domain.use_cases.clock import database_now
 from domain.use_cases.integration.outgoing import tell_endpoints
 from domain.use_cases.notices import administrators, give_notice
-from domain.use_cases.publications import database_now
 from pgqueue import Dead, Discard, Outcome, Snooze
 from pgqueue.errors import LockTaken
 

@@ -26,7 +26,7 @@ from domain.use_cases.billing.subscriptions import (
     customer_lock,
     follow,
 )
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 from pgqueue import Dead, Outcome, Snooze
 from pgqueue.errors import LockTaken
 

@@ -17,7 +17,7 @@ from domain.models import (
     limits_of,
     transition,
 )
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

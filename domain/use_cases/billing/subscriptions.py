@@ -95,8 +95,8 @@ async def follow(
         row.grace_until = row.grace_until or row.past_due_since + GRACE
     elif row.status in PAID:
         row.past_due_since = row.grace_until = None
-    if row.status in PAID:
-        await _allow(uow, organization, row)
+    if row.status in PAID or (before is None and row.status == SubscriptionStatus.PAST_DUE):
+        await _allow(uow, organization, row)  # the grace is a time with the plan
     await uow.session.flush()
     return None if before == row.status else _change(row, before)
 

@@ -29,7 +29,7 @@ from domain.models import (
     transition,
 )
 from domain.use_cases.billing.subscriptions import context_of
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 from pgqueue import Dead, Outcome, Snooze
 from pgqueue.errors import LockTaken
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 OLDEST = timedelta(days=35)
 """What happened longer ago Stripe does not take."""
+SLICE = 500
 _LOOK_BACK = timedelta(hours=50)
 _LOCK = "60s"
 _SOON = timedelta(seconds=5)
@@ -64,14 +65,19 @@ class FanOutUsage:
 
     units: UnitsOfWork
 
-    async def __call__(self, ctx: JobContext) -> None:
-        """Look back two days: a month's last events are found after it has ended."""
+    async def __call__(self, ctx: JobContext, after: UUID | None) -> None:
+        """Look back two days, so that a month's last events are found after it has ended; a slice of organizations."""
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
+            since = await database_now(uow) - _LOOK_BACK
+            slice_ = select(UsageEvent.organization_id).where(UsageEvent.occurred_at >= since).distinct()
+            if after is not None:
+                slice_ = slice_.where(UsageEvent.organization_id > after)
+            ids = (await session.scalars(slice_.order_by(UsageEvent.organization_id).limit(SLICE))).all()
             month = func.date_trunc("month", UsageEvent.occurred_at, "UTC")
             found = await session.execute(
                 select(UsageEvent.organization_id, UsageEvent.metric, month)
-                .where(UsageEvent.occurred_at >= await database_now(uow) - _LOOK_BACK)
+                .where(UsageEvent.organization_id.in_(ids), UsageEvent.occurred_at >= since)
                 .distinct()
                 .order_by(UsageEvent.organization_id, UsageEvent.metric)
             )
@@ -80,6 +86,8 @@ class FanOutUsage:
                     SyncUsageRecordsJob(metric=metric, period_start=start.astimezone(UTC).date()),
                     context=context_of(organization_id, ctx.context),
                 )
+            if len(ids) == SLICE:
+                await uow.dispatch(SyncUsageRecordsJob(after=ids[-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +98,12 @@ class SyncUsageRecords:
     stripe: Stripe
     fan_out: FanOutUsage
 
-    async def __call__(self, ctx: JobContext, metric: str | None, period_start: date | None) -> Outcome | None:
-        """Run T1, H and T2; without a metric: dispatch the jobs that do."""
+    async def __call__(
+        self, ctx: JobContext, metric: str | None, period_start: date | None, *, after: UUID | None = None
+    ) -> Outcome | None:
+        """Run T1, H and T2; without a metric: dispatch the jobs that do, for organizations from ``after`` on."""
         if metric is None or period_start is None:
-            await self.fan_out(ctx)
+            await self.fan_out(ctx, after)
             return None
         name = f"usage:{ctx.organization_id}:{metric}"  # Stripe takes one call for a customer's meter at a time
         try:

@@ -26,8 +26,8 @@ from domain.models import (
     WebhookEvent,
     transition,
 )
+from domain.use_cases.clock import database_now
 from domain.use_cases.integration.endpoints import FAILING_FOR, EndpointHealth, disable
-from domain.use_cases.publications import database_now
 from pgqueue import Dead, Discard, Outcome, Snooze
 from pgqueue.errors import LockTaken
 

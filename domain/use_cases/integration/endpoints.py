@@ -23,9 +23,9 @@ from domain.models import (
     transition,
 )
 from domain.use_cases.billing.subscriptions import context_of
+from domain.use_cases.clock import database_now
 from domain.use_cases.integration.outgoing import TYPES
 from domain.use_cases.notices import administrators, give_notice
-from domain.use_cases.publications import database_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

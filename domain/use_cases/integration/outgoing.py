@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 
 from domain.events import OutgoingEvent
 from domain.models import EndpointStatus, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

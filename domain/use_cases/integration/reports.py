@@ -16,10 +16,10 @@ from domain.gateways.documents import BOM, Page, csv_line, pdf
 from domain.gateways.failures import Postponed, Rejected
 from domain.gateways.storage import EXISTS, Stored
 from domain.models import Organization, Report, ReportStatus, new_id, transition
+from domain.use_cases.clock import database_now
 from domain.use_cases.integration.outgoing import tell_endpoints
 from domain.use_cases.integration.report_kinds import KINDS, cells, zone_of
 from domain.use_cases.notices import give_notice
-from domain.use_cases.publications import database_now
 from pgqueue import Discard, Outcome, Snooze
 
 if TYPE_CHECKING:
@@ -132,25 +132,24 @@ class GenerateReport:
     async def _write(self, report: Report, zone_name: str, file: IO[bytes]) -> int:
         """Write the report into a file and return how many rows it has."""
         kind, zone = KINDS[report.kind], zone_of(zone_name)
+        shown: list[Any] = []
+        count = 0
+        if report.format == "csv":
+            file.write(BOM + csv_line(kind.columns))
         async with self.units.sessions() as session:
             # one view of the data from the first row to the last
             await session.connection(
                 execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             )
             rows = await session.stream(kind.query(report, zone), execution_options={"yield_per": _AT_ONCE})
-            if report.format == "csv":
-                file.write(BOM + csv_line(kind.columns))
-                count = 0
-                async for row in rows:
-                    file.write(csv_line(cells(row, zone)))
-                    count += 1
-                return count
-            shown: list[Any] = []
-            count = 0
             async for row in rows:
                 count += 1
-                if count <= MOST_PDF_ROWS:
+                if report.format == "csv":
+                    file.write(csv_line(cells(row, zone)))
+                elif count <= MOST_PDF_ROWS:
                     shown.append(cells(row, zone))
+        if report.format == "csv":
+            return count
         subtitle = f"{report.period_start} – {report.period_end} · {report.as_of.astimezone(zone):%Y-%m-%d %H:%M %Z}"  # noqa: RUF001 - typeset
         note = f"{count}" if count <= MOST_PDF_ROWS else f"{MOST_PDF_ROWS} / {count} (CSV: {count})"
         file.write(await pdf(Page(kind.title, subtitle, kind.columns, kind.numeric, shown, note)))
