@@ -5,6 +5,7 @@ pgqueue work --queues publishing,notifications,default --app domain.app:app
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -103,6 +104,8 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
     if not url:
         raise ConfigurationError("no database: set PGQUEUE_DATABASE_URL=postgresql://user@host/database")
     configuration = DomainSettings.from_environment()
+    # it writes the addresses of all calls, and one network wants a token in them
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=10
     )
