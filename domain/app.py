@@ -19,6 +19,7 @@ from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.billing import Billing, billing
 from domain.contexts.identity import Identity, identity
 from domain.contexts.integration import Integration, integration
+from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -56,6 +57,7 @@ class Application:
     identity: Identity
     media: MediaLibrary
     analytics: Analytics
+    maintenance: Maintenance
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -88,6 +90,7 @@ def compose(
         identity=identity(parts, mailing),
         media=media(parts),
         analytics=analytics(parts),
+        maintenance=maintenance(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )
