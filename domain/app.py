@@ -5,6 +5,7 @@ pgqueue work --queues publishing,notifications,default --app domain.app:app
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.billing import Billing, billing
 from domain.contexts.identity import Identity, identity
 from domain.contexts.integration import Integration, integration
+from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
@@ -55,6 +57,7 @@ class Application:
     identity: Identity
     media: MediaLibrary
     analytics: Analytics
+    maintenance: Maintenance
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -87,6 +90,7 @@ def compose(
         identity=identity(parts, mailing),
         media=media(parts),
         analytics=analytics(parts),
+        maintenance=maintenance(parts),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )
@@ -100,6 +104,8 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
     if not url:
         raise ConfigurationError("no database: set PGQUEUE_DATABASE_URL=postgresql://user@host/database")
     configuration = DomainSettings.from_environment()
+    # it writes the addresses of all calls, and one network wants a token in them
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=10
     )

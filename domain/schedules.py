@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from domain.jobs import (
+    CaptureCommentsJob,
     CheckExpiredSubscriptionsJob,
     CleanupSuspendedOrgsJob,
     DeliverWebhookJob,
     DispatchDuePostsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
-    FanOutPostMetricsJob,
     ProcessAccountDeletionJob,
     ProcessStripeWebhookJob,
+    PurgeExpiredRecordsJob,
     RefreshExpiringTokensJob,
+    ScanMediaJob,
     SweepStuckPostsJob,
-    SweepUnscannedMediaJob,
+    SyncAccountMetricsJob,
+    SyncPostMetricsJob,
     SyncUsageRecordsJob,
 )
+from domain.jobs.maintenance import Retention
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context, Schedule
 
@@ -28,12 +30,23 @@ if TYPE_CHECKING:
 SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 MEDIA: Sequence[Schedule] = [
-    Schedule("sweep_unscanned_media", SweepUnscannedMediaJob(), every="10m", context=SYSTEM),
+    Schedule("sweep_unscanned_media", ScanMediaJob(), every="10m", context=SYSTEM),
 ]
 ANALYTICS: Sequence[Schedule] = [
-    Schedule("fan_out_post_metrics", FanOutPostMetricsJob(), every="5m", context=SYSTEM),
-    Schedule("fan_out_comments", FanOutCommentsJob(), every="5m", context=SYSTEM),
-    Schedule("fan_out_account_metrics", FanOutAccountMetricsJob(), every="1h", context=SYSTEM),
+    Schedule("fan_out_post_metrics", SyncPostMetricsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_comments", CaptureCommentsJob(), every="5m", context=SYSTEM),
+    Schedule("fan_out_account_metrics", SyncAccountMetricsJob(), every="1h", context=SYSTEM),
+]
+MAINTENANCE: Sequence[Schedule] = [
+    *(
+        Schedule(
+            f"purge_{policy}", PurgeExpiredRecordsJob(retention=policy), cron="30 2 * * *", jitter="30m", context=SYSTEM
+        )
+        for policy in get_args(Retention)
+        if policy != "objects"
+    ),
+    # an infected file is to be gone soon, not by night
+    Schedule("purge_objects", PurgeExpiredRecordsJob(retention="objects"), every="10m", context=SYSTEM),
 ]
 PUBLISHING: Sequence[Schedule] = [
     Schedule("dispatch_due_posts", DispatchDuePostsJob(), every="10s", context=SYSTEM),
@@ -63,4 +76,5 @@ SCHEDULES: Final[Sequence[Schedule]] = [
     *IDENTITY,
     *MEDIA,
     *ANALYTICS,
+    *MAINTENANCE,
 ]

@@ -26,9 +26,6 @@ class Analytics:
     sync_account_metrics: SyncAccountMetrics
     capture_comments: CaptureComments
     bury_comments: BuryComments
-    fan_out_post_metrics: FanOutPostMetrics
-    fan_out_account_metrics: FanOutAccountMetrics
-    fan_out_comments: FanOutComments
     generate_embedding: GenerateEmbedding
     similar_posts: SimilarPosts
 
@@ -40,13 +37,10 @@ def analytics(parts: Parts) -> Analytics:
     asking = Asking(parts.units, readers, parts.vault)
     provider = embedder(parts.configuration, parts.http, parts.breakers)
     return Analytics(
-        sync_post_metrics=SyncPostMetrics(parts.units, asking),
-        sync_account_metrics=SyncAccountMetrics(parts.units, asking),
-        capture_comments=CaptureComments(parts.units, asking),
+        sync_post_metrics=SyncPostMetrics(parts.units, asking, FanOutPostMetrics(parts.units)),
+        sync_account_metrics=SyncAccountMetrics(parts.units, asking, FanOutAccountMetrics(parts.units)),
+        capture_comments=CaptureComments(parts.units, asking, FanOutComments(parts.units)),
         bury_comments=BuryComments(parts.units),
-        fan_out_post_metrics=FanOutPostMetrics(parts.units),
-        fan_out_account_metrics=FanOutAccountMetrics(parts.units),
-        fan_out_comments=FanOutComments(parts.units),
         generate_embedding=GenerateEmbedding(parts.units, provider),
         similar_posts=SimilarPosts(parts.units, provider),
     )

@@ -20,7 +20,6 @@ class MediaLibrary:
 
     register_upload: RegisterUpload
     scan_media: ScanMedia
-    sweep_unscanned_media: SweepUnscannedMedia
     generate_thumbnail: GenerateThumbnail
     bury_thumbnail: BuryThumbnail
 
@@ -31,8 +30,7 @@ def media(parts: Parts) -> MediaLibrary:
     scanner = Scanner(configuration.clamd_address, parts.breakers, deadline=configuration.scan_deadline)
     return MediaLibrary(
         register_upload=RegisterUpload(parts.units, parts.storage, configuration.largest_upload_bytes),
-        scan_media=ScanMedia(parts.units, parts.storage, scanner),
-        sweep_unscanned_media=SweepUnscannedMedia(parts.units),
+        scan_media=ScanMedia(parts.units, parts.storage, scanner, SweepUnscannedMedia(parts.units)),
         generate_thumbnail=GenerateThumbnail(parts.units, parts.storage),
         bury_thumbnail=BuryThumbnail(parts.units),
     )

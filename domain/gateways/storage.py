@@ -165,7 +165,7 @@ class Storage:
                 raise Rejected("there is no such object", code=MISSING) from error
             except AlreadyExistsError as error:
                 raise Rejected("there is an object under this key already", code=EXISTS) from error
-            except ValueError as error:
+            except (ValueError, TypeError) as error:  # deleting says TypeError of a key that is none
                 raise Rejected(f"no key for an object: {error}", code="bad_key") from error
             except (PermissionDeniedError, UnauthenticatedError) as error:
                 raise AuthExpired(f"the store refuses us: {_first_line(error)}", code="storage_auth") from error

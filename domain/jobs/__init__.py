@@ -10,9 +10,6 @@ from domain.jobs.administration import (
 )
 from domain.jobs.analytics import (
     CaptureCommentsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
-    FanOutPostMetricsJob,
     GenerateEmbeddingJob,
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
@@ -24,7 +21,8 @@ from domain.jobs.billing import (
     SyncUsageRecordsJob,
 )
 from domain.jobs.integration import DeliverWebhookJob, GenerateReportJob
-from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
+from domain.jobs.maintenance import PurgeExpiredRecordsJob
+from domain.jobs.media import GenerateThumbnailJob, ScanMediaJob
 from domain.jobs.notifications import (
     NotifyPublishResultJob,
     PublishResult,
@@ -63,14 +61,11 @@ JOBS: list[type[Job]] = [
     ProcessAccountDeletionJob,
     ScanMediaJob,
     GenerateThumbnailJob,
-    SweepUnscannedMediaJob,
     SyncPostMetricsJob,
     SyncAccountMetricsJob,
     CaptureCommentsJob,
     GenerateEmbeddingJob,
-    FanOutPostMetricsJob,
-    FanOutAccountMetricsJob,
-    FanOutCommentsJob,
+    PurgeExpiredRecordsJob,
 ]
 
 __all__ = [
@@ -81,9 +76,6 @@ __all__ = [
     "DeliverWebhookJob",
     "DispatchDuePostsJob",
     "DowngradeToFreePlanJob",
-    "FanOutAccountMetricsJob",
-    "FanOutCommentsJob",
-    "FanOutPostMetricsJob",
     "GenerateEmbeddingJob",
     "GenerateReportJob",
     "GenerateThumbnailJob",
@@ -95,6 +87,7 @@ __all__ = [
     "ProcessScheduledPostJob",
     "ProcessStripeWebhookJob",
     "PublishResult",
+    "PurgeExpiredRecordsJob",
     "RefreshExpiringTokensJob",
     "ResumePublicationsJob",
     "RetryCause",
@@ -103,7 +96,6 @@ __all__ = [
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
     "SweepStuckPostsJob",
-    "SweepUnscannedMediaJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
     "SyncUsageRecordsJob",

@@ -30,11 +30,11 @@ class SyncPostMetricsJob(
     AnalyticsJob,
     unique=Unique("scheduled_post_id", "bucket"),
     use_case="SyncPostMetrics",
-    dispatched_by=("PostPublished", "FanOutPostMetrics"),
+    dispatched_by=("PostPublished", "fan_out_post_metrics", "FanOutPostMetrics"),
 ):
-    """Store the numbers of a post; without a bucket those of the publication itself."""
+    """Store the numbers of a post, without a bucket those of the publication itself; without a post, fan out."""
 
-    scheduled_post_id: UUID
+    scheduled_post_id: UUID | None = None
     bucket: datetime | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
@@ -46,11 +46,11 @@ class SyncAccountMetricsJob(
     AnalyticsJob,
     unique=Unique("social_account_id", "day"),
     use_case="SyncAccountMetrics",
-    dispatched_by=("SocialAccountConnected", "FanOutAccountMetrics"),
+    dispatched_by=("SocialAccountConnected", "fan_out_account_metrics", "FanOutAccountMetrics"),
 ):
-    """Store the numbers of an account; without a day those of today."""
+    """Store the numbers of an account, without a day those of today; without an account, fan out."""
 
-    social_account_id: UUID
+    social_account_id: UUID | None = None
     day: date | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
@@ -66,11 +66,14 @@ class CaptureCommentsJob(
     max_age="1d",
     unique=Unique("scheduled_post_id", "tick", "after"),
     use_case="CaptureComments",
-    dispatched_by=("PostPublished", "FanOutComments", "CaptureComments"),
+    dispatched_by=("PostPublished", "fan_out_comments", "FanOutComments", "CaptureComments"),
 ):
-    """Store the answers to a post. ``after`` names the page that it goes on from, so that it is another job."""
+    """Store the answers to a post; without a post, fan out.
 
-    scheduled_post_id: UUID
+    ``after`` names the page that it goes on from, so that it is another job.
+    """
+
+    scheduled_post_id: UUID | None = None
     tick: datetime | None = None
     after: str | None = None
 
@@ -100,38 +103,3 @@ class GenerateEmbeddingJob(
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
         return await app.analytics.generate_embedding(self.subject_type, self.subject_id, ctx)
-
-
-class FanOutJob(
-    Job,
-    abstract=True,
-    queue="analytics-sync",
-    retry=Retry(max_attempts=1, backoff=["60s"]),
-    retain="0s",
-    unique=Unique(),
-):
-    """The policy of what looks whose turn it is: the next tick looks again."""
-
-
-class FanOutPostMetricsJob(FanOutJob, use_case="FanOutPostMetrics", dispatched_by=("fan_out_post_metrics",)):
-    """Find posts whose numbers are due."""
-
-    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
-        """Call the use case."""
-        return await app.analytics.fan_out_post_metrics(ctx)
-
-
-class FanOutAccountMetricsJob(FanOutJob, use_case="FanOutAccountMetrics", dispatched_by=("fan_out_account_metrics",)):
-    """Find accounts whose numbers are due."""
-
-    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
-        """Call the use case."""
-        return await app.analytics.fan_out_account_metrics(ctx)
-
-
-class FanOutCommentsJob(FanOutJob, use_case="FanOutComments", dispatched_by=("fan_out_comments",)):
-    """Find posts whose answers are due."""
-
-    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
-        """Call the use case."""
-        return await app.analytics.fan_out_comments(ctx)

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from pgqueue import Death, JobContext, Outcome
 
 
-class MediaJob(Job, abstract=True, queue="media-processing", timeout="300s", unique=Unique("media_id")):
+class MediaJob(Job, abstract=True, queue="media-processing", timeout="300s"):
     """The policy of everything that opens an uploaded file."""
-
-    media_id: UUID
 
 
 class ScanMediaJob(
     MediaJob,
+    unique=Unique("media_id"),
     retry=Retry(max_attempts=2, backoff=["60s", "300s"]),
     use_case="ScanMedia",
-    dispatched_by=("MediaUploaded", "SweepUnscannedMedia"),
+    dispatched_by=("MediaUploaded", "sweep_unscanned_media", "SweepUnscannedMedia"),
 ):
-    """Look whether an uploaded file may be used."""
+    """Look whether an uploaded file may be used; without one, dispatch the scans that are overdue."""
+
+    media_id: UUID | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
@@ -35,6 +36,7 @@ class ScanMediaJob(
 
 class GenerateThumbnailJob(
     MediaJob,
+    unique=Unique("media_id"),
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
     executor="process",
     memory="768MB",
@@ -44,6 +46,8 @@ class GenerateThumbnailJob(
 ):
     """Make the small picture of a file. The decoder may crash: it takes nobody along."""
 
+    media_id: UUID
+
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
         return await app.media.generate_thumbnail(self.media_id, ctx)
@@ -51,19 +55,3 @@ class GenerateThumbnailJob(
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
         """Say that there will be no small picture."""
         await app.media.bury_thumbnail(session, self.media_id, death)
-
-
-class SweepUnscannedMediaJob(
-    Job,
-    queue="media-processing",
-    retry=Retry(max_attempts=1, backoff=["60s"]),
-    retain="0s",
-    unique=Unique(),
-    use_case="SweepUnscannedMedia",
-    dispatched_by=("sweep_unscanned_media",),
-):
-    """Dispatch the scan of files that have waited too long for it."""
-
-    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
-        """Call the use case."""
-        return await app.media.sweep_unscanned_media(ctx)

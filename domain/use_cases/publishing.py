@@ -158,7 +158,7 @@ class PublishScheduledPost:
             now = await database_now(uow)
             transition(row, PostStatus.PUBLISHED)
             row.external_id, row.permalink, row.published_at = post.external_id, post.permalink, now
-            row.next_metrics_at = row.next_comments_at = now + FIRST_NUMBERS
+            row.next_metrics_at = now + FIRST_NUMBERS
             uow.session.add(_usage(row))
             await uow.publish(
                 PostPublished(scheduled_post_id=row.id, generation=len(attempts), audience=await audience(uow, row))

@@ -52,15 +52,16 @@ class RetryPublication:
                 row.publish_key, row.remote_plan = new_id(), {}
                 for attempt in unresolved(await attempts_of(uow, row)):
                     attempt.outcome, attempt.error_code = "transient", "overruled"
-            return await dispatch_retry(uow, row, "user")
+            return await dispatch_retry(uow, row, "user", context)
 
 
-async def dispatch_retry(uow: UnitOfWork, row: ScheduledPost, cause: RetryCause) -> int:
-    """Give a post that has ended badly another try, on behalf of whoever scheduled it; return the job's id."""
+async def dispatch_retry(uow: UnitOfWork, row: ScheduledPost, cause: RetryCause, context: Context) -> int:
+    """Give a post that has ended badly another try; return the job's id."""
     transition(row, PostStatus.DISPATCHED)
     row.failure_code = row.failure_message = None
     row.retry_no += 1
-    return await uow.dispatch(RetryPublishJob(scheduled_post_id=row.id, cause=cause, retry_no=row.retry_no))
+    job = RetryPublishJob(scheduled_post_id=row.id, cause=cause, retry_no=row.retry_no)
+    return await uow.dispatch(job, context=context)
 
 
 @dataclass(frozen=True, slots=True)

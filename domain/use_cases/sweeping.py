@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Select, Text, bindparam, func, select, text
 from domain.jobs import ProcessScheduledPostJob, RetryPublishJob
 from domain.models import AccountStatus, Organization, PostMedia, PostStatus, ScheduledPost, SocialAccount, transition
 from domain.use_cases.attachments import UNSCANNED
-from domain.use_cases.publications import IN_FLIGHT, database_now
+from domain.use_cases.publications import DEAD_LETTER, IN_FLIGHT, database_now
 from domain.use_cases.renewing import REAUTH
 from domain.use_cases.retrying import dispatch_retry
 from pgqueue import Context
@@ -50,6 +50,12 @@ class SweepStuckPosts:
 
     async def within(self, uow: UnitOfWork) -> int:
         """Sweep in this transaction; return how many got a job."""
+        doubtful = await self._doubtful(uow)
+        for row in doubtful:
+            await dispatch_retry(uow, row, "reconcile", _context_of(row))
+        return len(doubtful) + await self._in_flight(uow)
+
+    async def _in_flight(self, uow: UnitOfWork) -> int:
         rows = await self._candidates(uow)
         if not rows:
             return 0
@@ -63,6 +69,23 @@ class SweepStuckPosts:
                 context=_context_of(row),
             )
         return len(stuck)
+
+    async def _doubtful(self, uow: UnitOfWork) -> Sequence[ScheduledPost]:
+        """Find what an outage left unconfirmed: the network may be able to tell by now. Once, then a human decides."""
+        found = await uow.session.scalars(
+            select(ScheduledPost)
+            .where(
+                ScheduledPost.status == PostStatus.UNCONFIRMED,
+                ScheduledPost.failure_code == DEAD_LETTER,
+                ScheduledPost.retry_no == 0,
+                ScheduledPost.updated_at < func.clock_timestamp() - STUCK_AFTER,
+                ScheduledPost.scheduled_at > func.clock_timestamp() - RECENT,
+            )
+            .order_by(ScheduledPost.updated_at)
+            .limit(MOST)
+            .with_for_update(skip_locked=True)
+        )
+        return found.all()
 
     async def _candidates(self, uow: UnitOfWork) -> Sequence[ScheduledPost]:
         found = await uow.session.scalars(
@@ -130,7 +153,7 @@ class ResumePublications:
     ) -> None:
         recent = wanted.where(ScheduledPost.status == PostStatus.FAILED, ScheduledPost.scheduled_at > now - RECENT)
         for row in await uow.session.scalars(recent.order_by(ScheduledPost.scheduled_at).limit(MOST).with_for_update()):
-            await dispatch_retry(uow, row, cause)
+            await dispatch_retry(uow, row, cause, _context_of(row))
 
 
 def _context_of(row: ScheduledPost) -> Context:

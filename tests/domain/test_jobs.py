@@ -92,12 +92,9 @@ def test_queues_and_policies_are_those_of_the_document() -> None:
         "ProcessAccountDeletionJob": (3, [60, 300, 900]),
         "ScanMediaJob": (2, [60, 300]),
         "GenerateThumbnailJob": (3, [60, 300, 900]),
-        "SweepUnscannedMediaJob": (1, [60]),
         "SyncPostMetricsJob": (3, [120, 600, 1800]),
         "SyncAccountMetricsJob": (3, [120, 600, 1800]),
         "CaptureCommentsJob": (3, [60, 300, 900]),
         "GenerateEmbeddingJob": (3, [60, 300, 900]),
-        "FanOutPostMetricsJob": (1, [60]),
-        "FanOutAccountMetricsJob": (1, [60]),
-        "FanOutCommentsJob": (1, [60]),
+        "PurgeExpiredRecordsJob": (3, [60, 300, 900]),
     }

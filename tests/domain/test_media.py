@@ -13,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from PIL import Image
 
-from domain.jobs import GenerateThumbnailJob, ScanMediaJob, SweepUnscannedMediaJob
+from domain.jobs import GenerateThumbnailJob, ScanMediaJob
 from domain.models import Media
 from domain.schedules import SYSTEM
 from domain.standins.clamd import EICAR, VERSION
@@ -194,7 +194,7 @@ async def test_the_sweep_finds_files_whose_scan_was_lost(world: World) -> None:
     await world.execute("DELETE FROM pgqueue.outbox")
     await world.execute("UPDATE smm.media SET created_at = now() - interval '11 minutes' WHERE id = :id", id=media_id)
     async with world.engine.begin() as conn:
-        await world.queue.enqueue(conn, SweepUnscannedMediaJob(), context=SYSTEM)
+        await world.queue.enqueue(conn, ScanMediaJob(), context=SYSTEM)
     await world.work()
     assert (await _media(world, media_id)).scan_status == "clean"
     assert (await _media(world, fresh)).scan_status == "pending"

@@ -95,6 +95,8 @@ async def test_a_copy_that_was_made_before_is_no_error(storage: Storage) -> None
 async def test_no_key_leaves_the_directory(storage: Storage, tmp_path: Path, key: str) -> None:
     with pytest.raises(GatewayError):
         await storage.put(key, b"x")
+    with pytest.raises(GatewayError):
+        await storage.delete(key)
     assert _files(tmp_path) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -317,6 +318,11 @@ async def test_the_plan_limits_the_endpoints(world: World) -> None:
     async with world.app.units.sessions.begin() as session:
         (await session.get_one(Organization, world.tenant.organization_id)).plan = "pro"
     await an_endpoint(world)
+
+
+async def test_endpoints_registered_at_once_do_not_exceed_the_limit(world: World) -> None:
+    results = await asyncio.gather(*(an_endpoint(world) for _ in range(4)), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["InvalidEndpoint"] * 3 + ["Registered"]
 
 
 async def test_an_endpoint_hears_only_what_it_asked_for_and_only_of_its_own(world: World) -> None:

@@ -37,9 +37,12 @@ class SyncAccountMetrics:
 
     units: UnitsOfWork
     asking: Asking
+    fan_out: FanOutAccountMetrics
 
-    async def __call__(self, social_account_id: UUID, day: date | None, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, social_account_id: UUID | None, day: date | None, ctx: JobContext) -> Outcome | None:
         """Ask and store; ``day`` None is today where the organization is."""
+        if social_account_id is None:
+            return await self.fan_out(ctx)
         async with self.units.begin(ctx.context) as uow:
             day = day or await _today(uow)
             if await uow.session.get(AccountMetrics, (social_account_id, day)) is not None:

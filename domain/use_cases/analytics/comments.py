@@ -55,9 +55,12 @@ class CaptureComments:
 
     units: UnitsOfWork
     asking: Asking
+    fan_out: FanOutComments
 
-    async def __call__(self, scheduled_post_id: UUID, tick: datetime | None, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, scheduled_post_id: UUID | None, tick: datetime | None, ctx: JobContext) -> Outcome | None:
         """Read at most some pages; more are read by a job that follows."""
+        if scheduled_post_id is None:
+            return await self.fan_out(ctx)
         async with self.units.begin(ctx.context) as uow:
             row = await locked(uow, scheduled_post_id)
             if row is None or not _wanted(row, tick, await database_now(uow)):
@@ -150,9 +153,11 @@ class BuryComments:
     units: UnitsOfWork
 
     async def __call__(
-        self, session: AsyncSession, scheduled_post_id: UUID, tick: datetime | None, death: Death
+        self, session: AsyncSession, scheduled_post_id: UUID | None, tick: datetime | None, death: Death
     ) -> None:
         """Plan it, in the burying transaction."""
+        if scheduled_post_id is None:
+            return  # the next tick fans out again
         uow = self.units.join(session, death.context)
         row = await locked(uow, scheduled_post_id)
         now = await database_now(uow)
