@@ -28,6 +28,7 @@ from domain.use_cases.publications import (
     fail,
     leave_unconfirmed,
     locked,
+    pause_for_suspension,
     unresolved,
 )
 from domain.use_cases.throttling import wait_left
@@ -103,8 +104,9 @@ class Preparation:
             return Discard("missed: the time was more than a day ago")
         if row.status in (PostStatus.FAILED, PostStatus.UNCONFIRMED):  # requeued from the dead letters
             transition(row, PostStatus.DISPATCHED)
-        gate = await self.attachments.gate(uow, row, now)
-        if isinstance(gate, Snooze):
+        held = None if attempts else await _held(uow, row)
+        gate = held or await self.attachments.gate(uow, row, now)
+        if isinstance(gate, (Snooze, Discard)):
             return gate
         refusal = await _refusal(uow, row, account) or (Refusal(*gate) if gate else None)
         if refusal is not None:
@@ -178,6 +180,21 @@ def _call_of_another_job(attempts: Sequence[PublishAttempt], ctx: JobContext, no
     open_calls = [call for call in attempts if call.finished_at is None and call.trace_id != ctx.trace_id]
     left = [call.started_at + CALL_LASTS - now for call in open_calls]
     return max((wait for wait in left if wait > timedelta(0)), default=None)
+
+
+async def _held(uow: UnitOfWork, row: ScheduledPost) -> Snooze | Discard | None:
+    """Pause what would begin in a suspended organization, before the job that pauses the others comes by."""
+    organization = select(Organization.status).where(Organization.id == row.organization_id)
+    if row.status != PostStatus.DISPATCHED or await uow.session.scalar(organization) != "suspended":
+        return None
+    # A suspension locks the organization before its posts, we come the other way round: so we do not wait for it.
+    status = await uow.session.scalar(organization.with_for_update(read=True, skip_locked=True))
+    if status is None:
+        return Snooze("1s", "the organization is being suspended or reinstated")
+    if status != "suspended":
+        return None
+    pause_for_suspension(row)
+    return Discard("paused: the organization is suspended")
 
 
 async def _refusal(uow: UnitOfWork, row: ScheduledPost, account: SocialAccount) -> Refusal | None:

@@ -18,9 +18,19 @@ if TYPE_CHECKING:
     from domain.unit_of_work import UnitOfWork
 
 DEAD_LETTER = "dead_letter"
+SUSPENDED = "organization_suspended"
+"""Why a post is paused that goes on when the organization does."""
 IN_FLIGHT = frozenset({PostStatus.DISPATCHED, PostStatus.PUBLISHING, PostStatus.PROCESSING})
 _MOST_RECIPIENTS = 50
 _MOST_TEXT = 500
+
+
+def pause_for_suspension(row: ScheduledPost) -> None:
+    """Keep a post that has not begun until its organization works again."""
+    row.paused_from, row.paused_reason = row.status, SUSPENDED
+    if row.status == PostStatus.DISPATCHED:
+        row.schedule_version += 1  # its job is in the queue: by the time it starts, it must not be meant any more
+    transition(row, PostStatus.PAUSED)
 
 
 async def locked(uow: UnitOfWork, scheduled_post_id: UUID) -> ScheduledPost | None:

@@ -224,7 +224,8 @@ async def test_a_suspended_organization_publishes_nothing(world: World) -> None:
         "UPDATE smm.organizations SET status = 'suspended', suspended_at = now(), suspension_id = gen_random_uuid()"
     )
     await world.work()
-    assert (await world.post(post_id)).failure_code == "organization_inactive"
+    post = await world.post(post_id)
+    assert (post.status, post.paused_from, post.failure_code) == ("paused", "dispatched", None)
     assert world.texts() == []
 
 

@@ -22,7 +22,7 @@ from domain.models import (
     transition,
 )
 from domain.use_cases.auditing import audit
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 from domain.use_cases.wording import marked_for_deletion
 from pgqueue import Context
 

@@ -29,8 +29,8 @@ from domain.models import (
 from domain.use_cases.administration.erasure import STEPS, StillNeeded, give_up, grants_of
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import locked_user
+from domain.use_cases.clock import database_now
 from domain.use_cases.mailing import Letter, Mailing
-from domain.use_cases.publications import database_now
 from domain.use_cases.templates import render
 from pgqueue import Context, Dead, Outcome, Snooze
 

@@ -45,7 +45,7 @@ from domain.models import (
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import end_access
 from domain.use_cases.auditing import audit
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
 from pgqueue import Context
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from domain.jobs import PauseOrgScheduledPostsJob
 from domain.models import Organization, OrganizationStatus, PostStatus, ScheduledPost, new_id, transition
 from domain.use_cases.administration.operators import UnknownSubject, require_operator
 from domain.use_cases.auditing import audit
-from domain.use_cases.publications import database_now
+from domain.use_cases.clock import database_now
+from domain.use_cases.publications import SUSPENDED, pause_for_suspension
 from pgqueue import Context
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pgqueue import JobContext, Outcome
 
 SLICE = 500
-SUSPENDED = "organization_suspended"
 _NOT_STARTED = (PostStatus.SCHEDULED, PostStatus.DISPATCHED)
 
 
@@ -62,7 +62,7 @@ class PauseOrgScheduledPosts:
                 return None  # reinstated meanwhile, and perhaps suspended again: that has a job of its own
             posts = await _slice(uow, _NOT_STARTED)
             for post in posts:
-                _pause(post)
+                pause_for_suspension(post)
             if posts:
                 audit(uow, "posts.paused", ("organization", row.id), ctx=ctx, posts=len(posts))
                 await uow.publish(PostsPaused(organization_id=row.id, reason=SUSPENDED, count=len(posts)))
@@ -125,13 +125,6 @@ async def locked_organization(uow: UnitOfWork) -> Organization:
 def _for(context: Context, organization_id: UUID) -> Context:
     """Return the operator's context in the tenant that it is about: what follows belongs to that tenant."""
     return Context(str(organization_id), context.user_id, context.correlation_id)
-
-
-def _pause(post: ScheduledPost) -> None:
-    post.paused_from, post.paused_reason = post.status, SUSPENDED
-    if post.status == PostStatus.DISPATCHED:
-        post.schedule_version += 1  # its job is in the queue: by the time it starts, it must not be meant any more
-    transition(post, PostStatus.PAUSED)
 
 
 async def _slice(uow: UnitOfWork, statuses: Sequence[PostStatus]) -> Sequence[ScheduledPost]:
