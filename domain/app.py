@@ -5,6 +5,7 @@ pgqueue work --queues publishing,notifications,default --app domain.app:app
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,18 +14,25 @@ import httpx
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from domain.contexts import Parts
+from domain.contexts.analytics import Analytics, analytics
+from domain.contexts.billing import Billing, billing
+from domain.contexts.identity import Identity, identity
+from domain.contexts.integration import Integration, integration
+from domain.contexts.maintenance import Maintenance, maintenance
+from domain.contexts.media import MediaLibrary, media
+from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
-from domain.gateways.mastodon import Mastodon
+from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
 from domain.jobs import JOBS
 from domain.listeners import listen
+from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
-from domain.use_cases.notifying import BuryNotification, NotifyPublishResult, Sender
-from domain.use_cases.publishing import PublishScheduledPost
-from domain.use_cases.retrying import BuryPublication, RetryPublication, RetryPublish
-from domain.use_cases.scheduling import DispatchDuePosts, SchedulePost
+from domain.use_cases.mailing import Mailing, Sender
+from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -42,12 +50,14 @@ class Application:
 
     units: UnitsOfWork
     vault: Vault
-    schedule_post: SchedulePost
-    dispatch_due_posts: DispatchDuePosts
-    publish_scheduled_post: PublishScheduledPost
-    retry_publication: RetryPublication
-    retry_publish: RetryPublish
-    bury_publication: BuryPublication
+    storage: Storage
+    publishing: Publishing
+    billing: Billing
+    integration: Integration
+    identity: Identity
+    media: MediaLibrary
+    analytics: Analytics
+    maintenance: Maintenance
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -62,7 +72,7 @@ def compose(
     """Put the application together from what is open."""
     units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
     vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
-    mastodon = Mastodon(http, breakers, deadline=configuration.network_deadline)
+    parts = Parts(units, vault, http, breakers, configuration, open_storage(configuration, breakers))
     secret = configuration.smtp_password
     server = MailServer(
         configuration.smtp_host,
@@ -72,20 +82,20 @@ def compose(
         secret.get_secret_value() if secret else None,
     )
     mailer = Mailer(server, breakers, deadline=configuration.mail_deadline)
-    sender = Sender(configuration.mail_from, configuration.mail_domain)
-    dispatch = DispatchDuePosts(units)
-    publish = PublishScheduledPost(units, mastodon, vault)
+    mailing = Mailing(units, mailer, vault, Sender(configuration.mail_from, configuration.mail_domain))
     return Application(
         units=units,
         vault=vault,
-        schedule_post=SchedulePost(units, dispatch),
-        dispatch_due_posts=dispatch,
-        publish_scheduled_post=publish,
-        retry_publication=RetryPublication(units),
-        retry_publish=RetryPublish(publish),
-        bury_publication=BuryPublication(units),
-        notify_publish_result=NotifyPublishResult(units, mailer, vault, sender),
-        bury_notification=BuryNotification(units),
+        storage=parts.storage,
+        publishing=publishing(parts),
+        billing=billing(parts),
+        integration=integration(parts),
+        identity=identity(parts, mailing),
+        media=media(parts),
+        analytics=analytics(parts),
+        maintenance=maintenance(parts),
+        notify_publish_result=NotifyPublishResult(units, mailing),
+        bury_notification=BuryNotification(mailing),
     )
 
 
@@ -97,6 +107,8 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
     if not url:
         raise ConfigurationError("no database: set PGQUEUE_DATABASE_URL=postgresql://user@host/database")
     configuration = DomainSettings.from_environment()
+    # it writes the addresses of all calls, and one network wants a token in them
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=10
     )
@@ -114,4 +126,6 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
 
 
 _SETTINGS: Final = settings()
-app: Final = App(queue=AsyncQueue(_SETTINGS), jobs=JOBS, handle=open_application, settings=_SETTINGS)
+app: Final = App(
+    queue=AsyncQueue(_SETTINGS), jobs=JOBS, schedules=SCHEDULES, handle=open_application, settings=_SETTINGS
+)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -34,6 +36,8 @@ class DomainSettings(BaseModel):
     fernet_keys: SecretStr
     """Comma separated; the first one seals, all of them open."""
     fingerprint_key: SecretStr = Field(min_length=16)
+    password_cost: int = Field(default=15, ge=4, le=20)
+    """The binary logarithm of scrypt's N."""
     base_url: str = "http://127.0.0.1:8000"
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(default=25, ge=1, le=65535)
@@ -44,6 +48,31 @@ class DomainSettings(BaseModel):
     mail_domain: str = "social.example"
     network_deadline_seconds: float = Field(default=20, gt=0, le=60)
     mail_deadline_seconds: float = Field(default=15, gt=0, le=25)
+    storage_directory: Path = Path(".pgqueue/objects")
+    """Where objects are stored unless ``storage_bucket`` names a place on S3."""
+    storage_bucket: str | None = None
+    storage_region: str = "us-east-1"
+    storage_endpoint: str | None = None
+    """Of an S3 that is not Amazon's; plain ``http`` is allowed for it."""
+    storage_access_key: SecretStr = SecretStr("")
+    storage_secret_key: SecretStr = SecretStr("")
+    storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    stripe_url: str = "https://api.stripe.com"
+    stripe_api_key: SecretStr = SecretStr("sk_test_not_set")
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """Without it no event is accepted."""
+    webhook_allowed: str = ""
+    """Comma separated addresses of this machine or network that webhooks may go to, without TLS: for tests."""
+    webhook_deadline_seconds: float = Field(default=15, gt=0, le=25)
+    embeddings_url: str = ""
+    """A server that speaks OpenAI's way; empty: vectors are made of the words alone."""
+    embeddings_model: str = "text-embedding-3-small"
+    embeddings_key: SecretStr = SecretStr("")
+    clamd_address: str = "127.0.0.1:3310"
+    """``host:port``, or ``unix:/path/to/socket``."""
+    scan_deadline_seconds: float = Field(default=240, gt=0, le=280)
+    largest_upload_bytes: int = Field(default=200 << 20, gt=0)
+    """clamd has a limit of its own (``StreamMaxLength``, 25 MB unless it is raised): what is longer is rejected."""
 
     @field_validator("fernet_keys")
     @classmethod
@@ -54,6 +83,13 @@ class DomainSettings(BaseModel):
             except ValueError as error:
                 message = "each key is 32 bytes in URL-safe base64; make one with Fernet.generate_key()"
                 raise ValueError(message) from error
+        return value
+
+    @field_validator("webhook_allowed")
+    @classmethod
+    def _exceptions_are_addresses(cls, value: str) -> str:
+        for address in filter(None, value.split(",")):
+            ip_address(address)
         return value
 
     @classmethod
@@ -78,3 +114,33 @@ class DomainSettings(BaseModel):
     def mail_deadline(self) -> timedelta:
         """How long handing over one mail may take."""
         return timedelta(seconds=self.mail_deadline_seconds)
+
+    @property
+    def storage_deadline(self) -> timedelta:
+        """How long one step of reading or writing an object may take."""
+        return timedelta(seconds=self.storage_deadline_seconds)
+
+    @property
+    def webhook_exceptions(self) -> list[IPv4Address | IPv6Address]:
+        """Addresses that webhooks may go to although they are not public."""
+        return [ip_address(address) for address in self.webhook_allowed.split(",") if address]
+
+    @property
+    def webhook_deadline(self) -> timedelta:
+        """How long delivering one webhook may take."""
+        return timedelta(seconds=self.webhook_deadline_seconds)
+
+    @property
+    def link_key(self) -> bytes:
+        """The key that signs links to objects: derived, so that it is good for nothing else."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")
+
+    @property
+    def mail_key(self) -> bytes:
+        """The key that makes the secrets of mailed links: derived in the same way."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links by e-mail", "sha256")
+
+    @property
+    def scan_deadline(self) -> timedelta:
+        """How long the scan of one file may take."""
+        return timedelta(seconds=self.scan_deadline_seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from domain.events import Event
     from pgqueue import AsyncQueue, Context, Job
+    from pgqueue.duration import Duration
 
 
 class Listener(Protocol):
@@ -43,15 +44,26 @@ class UnitOfWork:
         """The user on whose behalf this happens."""
         return UUID(self.context.user_id)
 
+    def within(self, context: Context) -> UnitOfWork:
+        """Speak for somebody else in the same transaction."""
+        return replace(self, context=context)
+
     async def publish(self, event: Event) -> None:
         """Let the listeners react now, inside this transaction."""
         await self._listen(self, event)
 
-    async def dispatch(self, job: Job, *, run_at: datetime | None = None, context: Context | None = None) -> int:
+    async def dispatch(
+        self,
+        job: Job,
+        *,
+        run_at: datetime | None = None,
+        delay: Duration | None = None,
+        context: Context | None = None,
+    ) -> int:
         """Enqueue a job in this transaction and return its id."""
         # the job goes through the driver, which does not know what the session has not written yet
         await self.session.flush()
-        return await self._queue.enqueue(self.session, job, context=context or self.context, run_at=run_at)
+        return await self._queue.enqueue(self.session, job, context=context or self.context, run_at=run_at, delay=delay)
 
 
 @dataclass(frozen=True, slots=True)

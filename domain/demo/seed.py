@@ -53,7 +53,7 @@ async def fill(network: Remote, shaky: Remote) -> int:
 
 async def _schedule(app: Application, tenant: Tenant, account_id: UUID, body: str, when: datetime) -> None:
     context = Context(str(tenant.organization_id), str(tenant.author_id))
-    await app.schedule_post(context, body=body, scheduled_at=when, account_ids=[account_id])
+    await app.publishing.schedule_post(context, body=body, scheduled_at=when, account_ids=[account_id])
 
 
 async def _tenants(app: Application, network: Remote, shaky: Remote) -> tuple[Tenant, Tenant]:

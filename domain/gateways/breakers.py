@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pgqueue
-from domain.gateways.failures import AuthExpired, CircuitOpen, RateLimited, Rejected
+from domain.gateways.failures import AuthExpired, CircuitOpen, Duplicate, NotReady, RateLimited, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgqueue import Settings
 
 # These answers prove that the other side works.
-ANSWERS = (RateLimited, Rejected, AuthExpired)
+ANSWERS = (RateLimited, NotReady, Rejected, Duplicate, AuthExpired)
 
 
 class Breakers:

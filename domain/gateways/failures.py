@@ -29,6 +29,10 @@ class RateLimited(Postponed):
     """The other system said how long to wait."""
 
 
+class NotReady(Postponed):
+    """It is still at work on what we gave it."""
+
+
 class CircuitOpen(Postponed):
     """It failed so often lately that nothing was sent."""
 
@@ -39,6 +43,10 @@ class AuthExpired(GatewayError):
 
 class Rejected(GatewayError):
     """It refused, and will refuse the same again."""
+
+
+class Duplicate(GatewayError):
+    """It has this content already, and we cannot show that it is ours."""
 
 
 class Transient(GatewayError):

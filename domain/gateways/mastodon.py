@@ -2,62 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-import httpx
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
-from domain.gateways.failures import (
-    AuthExpired,
-    GatewayError,
-    RateLimited,
-    Rejected,
-    Transient,
-    UnknownOutcome,
-)
-from domain.gateways.waiting import requested_wait
+from domain.gateways.calls import Caller
+from domain.gateways.failures import AuthExpired, Transient, UnknownOutcome
+from domain.gateways.networks import Finding, Idempotency, RemotePost, Traits
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime
+    from uuid import UUID
+
+    import httpx
 
     from domain.gateways.breakers import Breakers
+    from domain.gateways.networks import Draft, File, Grant, Phase, Plan, Renewal
+    from domain.gateways.vault import Tokens
 
 PROVIDER = "mastodon"
-MAX_CHARACTERS = 500
 _PAGE = 40
 _PAGES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Where an account lives and what lets us in."""
-
-    base_url: str
-    external_id: str
-    access: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteStatus:
-    """A post as the network has it."""
-
-    external_id: str
-    permalink: str
-    text: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What an account has published; only a complete one can prove that something is not there."""
-
-    statuses: tuple[RemoteStatus, ...]
-    complete: bool
 
 
 class _Status(BaseModel):
@@ -66,85 +33,101 @@ class _Status(BaseModel):
     content: str
     created_at: AwareDatetime
 
-    def remote(self) -> RemoteStatus:
-        return RemoteStatus(self.id, self.url, _plain(self.content), self.created_at)
+    def remote(self) -> RemotePost:
+        return RemotePost(self.id, self.url)
+
+
+class _Upload(BaseModel):
+    id: str
 
 
 _PAGE_OF_STATUSES = TypeAdapter(list[_Status])
 
 
 class Mastodon:
-    """The API of any Mastodon server. Every call ends within the deadline, whatever the server does."""
+    """The API of any Mastodon server."""
+
+    traits = Traits(
+        Idempotency.KEY,
+        characters=500,
+        media=4,
+        # a key is remembered for an hour; five minutes for clocks and for the call itself
+        repeatable=timedelta(minutes=55),
+    )
 
     def __init__(self, http: httpx.AsyncClient, breakers: Breakers, *, deadline: timedelta) -> None:
-        self._http = http
-        self._breakers = breakers
-        self._deadline = deadline.total_seconds()
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline)
 
-    async def publish(self, grant: Grant, text: str, *, key: str) -> RemoteStatus:
-        """Publish a text. The same key within an hour gives the same status again instead of a second one."""
+    def plan(self, key: UUID, now: datetime) -> Plan:  # noqa: ARG002 - other networks want a time
+        """Choose the key."""
+        return {"key": str(key)}
+
+    def phase(self, plan: Plan) -> Phase:  # noqa: ARG002 - other networks look
+        """There is one step."""
+        return "publish"
+
+    async def upload(self, grant: Grant, file: File) -> Plan:
+        """Hand a file over; the status refers to it by its id."""
         response = await self._call(
-            grant, "POST", "/api/v1/statuses", headers={"Idempotency-Key": key}, json={"status": text}
+            "POST",
+            _url(grant, "/api/v2/media"),
+            headers=_headers(grant),
+            files={"file": ("file", await file.load(), file.media_type)},
+            data={"description": file.alt_text},
         )
+        try:
+            return {"id": _Upload.model_validate_json(response.content).id}
+        except ValidationError as error:
+            raise Transient("the answer is no uploaded file", code="bad_answer") from error
+
+    async def step(self, grant: Grant, draft: Draft, plan: Plan) -> RemotePost:
+        """Publish. The same key within an hour gives the same status again instead of a second one."""
+        content: Plan = {"status": draft.text}
+        if draft.media:
+            content["media_ids"] = [media["id"] for media in draft.media]
+        headers = _headers(grant) | {"Idempotency-Key": plan["key"]}
+        response = await self._call("POST", _url(grant, "/api/v1/statuses"), headers=headers, json=content)
         try:
             return _Status.model_validate_json(response.content).remote()
         except ValidationError as error:
             raise UnknownOutcome("the answer is not a status", code="bad_answer") from error
 
-    async def statuses_since(self, grant: Grant, since: datetime) -> Listing:
-        """List the account's statuses, newest first, back to a moment (or as far as we are willing to read)."""
-        found: list[RemoteStatus] = []
-        path = f"/api/v1/accounts/{grant.external_id}/statuses"
+    async def find(self, grant: Grant, draft: Draft, plan: Plan, since: datetime) -> Finding:  # noqa: ARG002 - the key does not help any more
+        """Read the account's statuses back to a moment, or as far as we are willing to."""
+        found: list[_Status] = []
+        complete = False
         for _ in range(_PAGES):
-            params = {"limit": str(_PAGE)} | ({"max_id": found[-1].external_id} if found else {})
-            response = await self._call(grant, "GET", path, params=params)
+            params = {"limit": str(_PAGE)} | ({"max_id": found[-1].id} if found else {})
+            url = _url(grant, f"/api/v1/accounts/{grant.external_id}/statuses")
+            response = await self._call("GET", url, headers=_headers(grant), params=params)
             try:
-                page = [status.remote() for status in _PAGE_OF_STATUSES.validate_json(response.content)]
+                page = _PAGE_OF_STATUSES.validate_json(response.content)
             except ValidationError as error:
                 raise Transient("the answer is not a list of statuses", code="bad_answer") from error
             found += page
-            if not page or page[-1].created_at < since:
-                return Listing(tuple(found), complete=True)
-        return Listing(tuple(found), complete=False)
+            complete = not page or page[-1].created_at < since
+            if complete:
+                break
+        wanted = folded(draft.text)
+        ours = [each for each in found if each.created_at >= since and folded(_plain(each.content)) == wanted]
+        return Finding(tuple(status.remote() for status in ours), complete=complete)
 
-    async def _call(self, grant: Grant, method: str, path: str, **request: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {grant.access}"} | request.pop("headers", {})
-        url = grant.base_url.rstrip("/") + path
-        with self._breakers.calling(PROVIDER, urlsplit(url).netloc):
-            try:
-                # httpx's timeouts count between two bytes; a server that drips could hold us for ever
-                async with asyncio.timeout(self._deadline):
-                    response = await self._http.request(method, url, headers=headers, **request)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                raise Transient(f"cannot connect: {error!r}", code="unreachable") from error
-            except (httpx.HTTPError, TimeoutError) as error:
-                raise _lost_answer(method, f"no answer: {error!r}", code="no_answer") from error
-            if not response.is_success:
-                raise _refusal(method, response)
-            return response
+    async def renew(self, grant: Grant, tokens: Tokens) -> Renewal:  # noqa: ARG002 - nothing could be exchanged
+        """Refuse: these tokens do not expire, so one that is refused was taken back."""
+        raise AuthExpired("the account does not let us in any more", code="revoked")
 
 
-def _lost_answer(method: str, message: str, *, code: str, status: int | None = None) -> GatewayError:
-    failure = Transient if method == "GET" else UnknownOutcome  # reading changes nothing, whatever became of it
-    return failure(message, code=code, status=status)
+def folded(text: str) -> str:
+    """Fold what networks change in a text: white space."""
+    return " ".join(text.split())
 
 
-def _refusal(method: str, response: httpx.Response) -> GatewayError:
-    """Translate an answer that is no success."""
-    status = response.status_code
-    said = f"HTTP {status}: {response.text[:300]}".replace("\x00", "")  # PostgreSQL stores no NUL
-    code = f"http_{status}"
-    limited = status == httpx.codes.TOO_MANY_REQUESTS or (
-        status == httpx.codes.SERVICE_UNAVAILABLE and "retry-after" in response.headers
-    )
-    if limited:
-        wait = requested_wait(response.headers, datetime.now(UTC))
-        return RateLimited(said, code=code, wait=wait, status=status)
-    if status == httpx.codes.UNAUTHORIZED:
-        return AuthExpired(said, code=code, status=status)
-    if response.is_server_error or status == httpx.codes.REQUEST_TIMEOUT:
-        return _lost_answer(method, said, code=code, status=status)
-    return Rejected(said, code=code, status=status)
+def _url(grant: Grant, path: str) -> str:
+    return grant.base_url.rstrip("/") + path
+
+
+def _headers(grant: Grant) -> dict[str, str]:
+    return {"Authorization": f"Bearer {grant.access}"}
 
 
 class _Text(HTMLParser):

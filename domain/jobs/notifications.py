@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pgqueue import Job, Retry
+from pgqueue import Job, Retry, Unique
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,3 +58,31 @@ class NotifyPublishResultJob(
             outcome=self.outcome,
             generation=self.generation,
         )
+
+
+class LinkJob(NotificationJob, abstract=True, unique=Unique("user_token_id")):
+    """Sends a link by e-mail. The link's secret is computed by the worker: the job knows the token's id alone."""
+
+    user_token_id: UUID
+
+    async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
+        """Say that the e-mail did not go out."""
+        await app.identity.bury_link(session, death, self.user_token_id)
+
+
+class SendVerificationEmailJob(
+    LinkJob, use_case="SendVerificationEmail", dispatched_by=("UserRegistered", "EmailChanged")
+):
+    """Send the link that proves an address."""
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.identity.send_verification_email(ctx, self.user_token_id)
+
+
+class SendPasswordResetJob(LinkJob, use_case="SendPasswordReset", dispatched_by=("PasswordResetRequested",)):
+    """Send the link to a new password, if there is anybody to send it to."""
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.identity.send_password_reset(ctx, self.user_token_id)

@@ -238,7 +238,8 @@ ENDPOINT_MOVES = _table(
 
 DELIVERY_MOVES = _table(pending="delivered failed skipped", failed="pending", delivered="", skipped="")
 
-REPORT_MOVES = _table(requested="ready failed", ready="expired", failed="", expired="")
+# failed → requested: the dead job of a report was requeued
+REPORT_MOVES = _table(requested="ready failed", ready="expired", failed="requested", expired="")
 
 EMAIL_MOVES = _table(
     pending="sending suppressed",

@@ -1,13 +1,19 @@
-"""`python -m domain.standins mastodon|mail`: say in one line of JSON where we listen, then serve until stdin closes."""
+"""`python -m domain.standins <part>`: say in one line of JSON where we listen, then serve until stdin closes."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from domain.standins import MailStandIn, MastodonStandIn
+from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 
-PARTS = {"mastodon": MastodonStandIn, "mail": MailStandIn}
+PARTS = {
+    "mastodon": MastodonStandIn,
+    "mail": MailStandIn,
+    "clamd": ClamdStandIn,
+    "stripe": StripeStandIn,
+    "receiver": ReceiverStandIn,
+}
 
 
 def main() -> int:

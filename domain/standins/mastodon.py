@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from domain.standins.audience import Audience
 from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ class MastodonStandIn(StandIn):
         self._statuses: list[Status] = []
         self._keys: dict[tuple[str, str], tuple[Status, datetime]] = {}
         self._replays = 0
+        self._revoked: list[str] = []
         self._calls = 0
         self._seen: set[str] = set()
         self._spoiled: list[dict[str, str]] = []
         self.open_calls: dict[int, str] = {}
+        self.audience = Audience()
 
     @property
     def url(self) -> str:
@@ -88,6 +91,11 @@ class MastodonStandIn(StandIn):
             case "accounts":
                 account = self.add_account(content["acct"], content["token"])
                 return {"id": account.id}
+            case "answers":
+                return {"id": self.audience.answer(content["status_id"], content["author"], content["html"])}
+            case "counts":
+                self.audience.count(content.pop("status_id"), **content)
+                return {}
             case "forget-keys":
                 self.forget_keys()
                 return {}
@@ -103,9 +111,17 @@ class MastodonStandIn(StandIn):
                 ],
                 "calls": self._calls,
                 "replays": self._replays,
+                "revoked": list(self._revoked),
                 "open_calls": sorted(self.open_calls.values()),
                 "spoiled": list(self._spoiled),
             }
+
+    def revoke(self, token: str) -> None:
+        """Accept a token no more. As on the real one, a token that nobody knows is no mistake."""
+        with self._lock:
+            account = self._accounts.pop(token, None)
+            if account is not None:
+                self._revoked.append(account.acct)
 
     def take_fault(self, key: str) -> Fault | None:
         """Take the fault of a call to publish, and remember which call it spoiled."""
@@ -157,6 +173,30 @@ class MastodonStandIn(StandIn):
             "account": {"id": status.account.id, "acct": status.account.acct},
         }
 
+    def read(self, path: list[str]) -> dict[str, Any] | None:
+        """Return a status, what people answered to it, or an account."""
+        match path:
+            case ["accounts", account_id]:
+                with self._lock:
+                    found = next((a for a in self._accounts.values() if a.id == account_id), None)
+                shown = {"avatar": "", "followers_count": 3, "following_count": 0}
+                return None if found is None else {"id": found.id, "acct": found.acct} | shown
+            case ["statuses", status_id]:
+                status = self._status(status_id)
+                return None if status is None else self.shown(status) | self.audience.numbers(status_id)
+            case ["statuses", status_id, "context"] if self._status(status_id):
+                return self.audience.thread(status_id)
+        return None
+
+    def remove(self, status_id: str) -> None:
+        """Delete a status, as its author may at any time."""
+        with self._lock:
+            self._statuses = [status for status in self._statuses if status.id != status_id]
+
+    def _status(self, status_id: str) -> Status | None:
+        with self._lock:
+            return next((status for status in self._statuses if status.id == status_id), None)
+
     def timeline(self) -> bytes:
         """Return a page for people."""
         with self._lock:
@@ -192,11 +232,16 @@ class _Api(JsonHandler):
             limit, max_id = int(query.get("limit", ["20"])[0]), query.get("max_id", [None])[0]
             found = self.mastodon.listing(parts[3], limit=limit, max_id=max_id)
             self.answer([self.mastodon.shown(status) for status in found])
+        elif (read := self.mastodon.read(parts[2:])) is not None:
+            self.answer(read)
         else:
             self.answer({"error": "Record not found"}, HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
         content = self.body()
+        if self.path == "/oauth/revoke":
+            self._revoke(str(content.get("token") or ""))
+            return
         key = self.headers.get("Idempotency-Key", "")
         fault = self.mastodon.take_fault(key)
         account = self._admit(fault)
@@ -212,6 +257,14 @@ class _Api(JsonHandler):
             return
         status = self.mastodon.create(account, text, key)
         self._reply(status, fault)
+
+    def _revoke(self, token: str) -> None:
+        fault = self.mastodon.faults.take()
+        if fault is not None and fault.kind == "error":
+            self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            return
+        self.mastodon.revoke(token)
+        self.answer({})
 
     def _reply(self, status: Status, fault: Fault | None) -> None:
         if fault is not None and fault.kind == "drop":

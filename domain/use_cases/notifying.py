@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.message import EmailMessage as MimeMessage
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.gateways.failures import Postponed, Rejected
 from domain.models import (
-    EmailMessage,
-    EmailStatus,
     Membership,
     Notification,
     Post,
@@ -20,18 +16,16 @@ from domain.models import (
     SocialAccount,
     User,
     new_id,
-    transition,
 )
+from domain.use_cases.mailing import Letter, Mailing
 from domain.use_cases.wording import wording
-from pgqueue import Discard, Outcome, Snooze
+from pgqueue import Discard, Outcome
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from domain.gateways.mail import Mailer
-    from domain.gateways.vault import Vault
     from domain.jobs import PublishResult
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from pgqueue import Death, JobContext
@@ -62,21 +56,11 @@ class _Story(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Whom mails come from."""
-
-    address: str
-    domain: str
-
-
-@dataclass(frozen=True, slots=True)
 class NotifyPublishResult:
     """Tell one user; safe to call again at any moment."""
 
     units: UnitsOfWork
-    mailer: Mailer
-    vault: Vault
-    sender: Sender
+    mailing: Mailing
 
     async def __call__(
         self,
@@ -101,57 +85,20 @@ class NotifyPublishResult:
             if story is None:
                 return Discard("the recipient or the post is gone")
             await _notice(uow, news, story)
-            email = await self._email(uow, news, story.user)
-            if email.status in (EmailStatus.SENT, EmailStatus.BOUNCED):
-                return None
-            if email.status == EmailStatus.PENDING:
-                transition(email, EmailStatus.SENDING)
-            message = self._message(email, story)
-        return await self._send(news, message, ctx)
-
-    async def _send(self, news: News, message: MimeMessage, ctx: JobContext) -> Outcome | None:
-        try:
-            reply = await self.mailer.send(message)
-        except Rejected as error:
-            async with self.units.begin(ctx.context) as uow:
-                await _settle(uow, news, EmailStatus.BOUNCED, error.status, str(error))
-            return Discard(f"{error.code}: {error}")
-        except Postponed as error:
-            return Snooze(error.wait, f"{error.code}: {error}")
-        async with ctx.transaction() as session:
-            await _settle(self.units.join(session, ctx.context), news, EmailStatus.SENT, 250, reply)
-        return None
-
-    async def _email(self, uow: UnitOfWork, news: News, user: User) -> EmailMessage:
-        key = f"mail:{news.key}"
-        values = {
-            "id": new_id(),
-            "organization_id": uow.organization_id,
-            "user_id": user.id,
-            "dedupe_key": key,
-            "template": f"publish_{news.outcome}",
-            "recipient_fingerprint": self.vault.fingerprint(user.email),
-            "message_id": f"<{new_id().hex}@{self.sender.domain}>",
-        }
-        await uow.session.execute(insert(EmailMessage).values(values).on_conflict_do_nothing())
-        found = await uow.session.scalars(select(EmailMessage).where(EmailMessage.dedupe_key == key).with_for_update())
-        return found.one()
-
-    def _message(self, email: EmailMessage, story: _Story) -> MimeMessage:
-        message = MimeMessage()
-        message["From"] = self.sender.address
-        message["To"] = story.user.email
-        message["Subject"] = story.title
-        message["Message-ID"] = email.message_id  # the same on a second attempt, so that a copy can be recognised
-        message.set_content(story.body)
-        return message
+            letter = Letter(
+                _key(news), f"publish_{news.outcome}", story.user.id, story.user.email, story.title, story.body
+            )
+            message = await self.mailing.begin(uow, letter)
+        if message is None:
+            return None
+        return await self.mailing.send(ctx, letter, message)
 
 
 @dataclass(frozen=True, slots=True)
 class BuryNotification:
     """The job died: the mail did not go out, and the row says so."""
 
-    units: UnitsOfWork
+    mailing: Mailing
 
     async def __call__(
         self,
@@ -165,7 +112,7 @@ class BuryNotification:
     ) -> None:
         """Put a mail that was being sent back to `pending`: a requeued job takes it up again."""
         news = News(scheduled_post_id, recipient_id, outcome, generation)
-        await _settle(self.units.join(session, death.context), news, EmailStatus.PENDING, None, death.error)
+        await self.mailing.bury(session, death, _key(news))
 
 
 async def _story(uow: UnitOfWork, news: News) -> _Story | None:
@@ -207,13 +154,5 @@ async def _notice(uow: UnitOfWork, news: News, story: _Story) -> None:
     await uow.session.execute(insert(Notification).values(values).on_conflict_do_nothing())
 
 
-async def _settle(uow: UnitOfWork, news: News, status: EmailStatus, code: int | None, reply: str) -> None:
-    email = await uow.session.scalar(
-        select(EmailMessage).where(EmailMessage.dedupe_key == f"mail:{news.key}").with_for_update()
-    )
-    if email is None or email.status != EmailStatus.SENDING:
-        return
-    transition(email, status)
-    email.smtp_code, email.smtp_reply = code, reply[:500].replace("\x00", "")
-    if status == EmailStatus.SENT:
-        email.sent_at = func.clock_timestamp()
+def _key(news: News) -> str:
+    return f"mail:{news.key}"

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import DateTime, func, select
+from sqlalchemy import select
 
 from domain.events import PostPublishFailed, PostPublishUnconfirmed
 from domain.models import Membership, PostStatus, PublishAttempt, ScheduledPost, transition
+from domain.use_cases.clock import database_now as database_now  # noqa: PLC0414 - callers find it beside the rest
+from domain.use_cases.integration.outgoing import tell_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from domain.unit_of_work import UnitOfWork
 
 DEAD_LETTER = "dead_letter"
+SUSPENDED = "organization_suspended"
+"""Why a post is paused that goes on when the organization does."""
 IN_FLIGHT = frozenset({PostStatus.DISPATCHED, PostStatus.PUBLISHING, PostStatus.PROCESSING})
 _MOST_RECIPIENTS = 50
 _MOST_TEXT = 500
 
 
-async def database_now(uow: UnitOfWork) -> datetime:
-    """Return the database's time: workers' clocks may be wrong."""
-    return (await uow.session.scalars(select(func.clock_timestamp(type_=DateTime(timezone=True))))).one()
+def pause_for_suspension(row: ScheduledPost) -> None:
+    """Keep a post that has not begun until its organization works again."""
+    row.paused_from, row.paused_reason = row.status, SUSPENDED
+    if row.status == PostStatus.DISPATCHED:
+        row.schedule_version += 1  # its job is in the queue: by the time it starts, it must not be meant any more
+    transition(row, PostStatus.PAUSED)
 
 
 async def locked(uow: UnitOfWork, scheduled_post_id: UUID) -> ScheduledPost | None:
@@ -68,6 +74,7 @@ async def fail(uow: UnitOfWork, row: ScheduledPost, *, code: str, message: str) 
     await uow.publish(
         PostPublishFailed(scheduled_post_id=row.id, generation=generation, audience=await audience(uow, row), code=code)
     )
+    await tell_endpoints(uow, "post.failed", {"scheduled_post_id": str(row.id), "code": code})
 
 
 async def leave_unconfirmed(uow: UnitOfWork, row: ScheduledPost, *, code: str, message: str) -> None:
@@ -78,3 +85,4 @@ async def leave_unconfirmed(uow: UnitOfWork, row: ScheduledPost, *, code: str, m
     await uow.publish(
         PostPublishUnconfirmed(scheduled_post_id=row.id, generation=generation, audience=await audience(uow, row))
     )
+    await tell_endpoints(uow, "post.unconfirmed", {"scheduled_post_id": str(row.id), "code": code})

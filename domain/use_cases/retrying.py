@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from domain.unit_of_work import UnitsOfWork
+    from domain.jobs import RetryCause
+    from domain.models import ScheduledPost
+    from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from domain.use_cases.publishing import PublishScheduledPost
     from pgqueue import Context, Death, JobContext, Outcome
 
@@ -46,14 +48,20 @@ class RetryPublication:
             row = await locked(uow, scheduled_post_id)
             if row is None:
                 raise UnknownPublication(f"scheduled post {scheduled_post_id} does not exist in this organization")
-            transition(row, PostStatus.DISPATCHED)
-            row.failure_code = row.failure_message = None
-            attempts = await attempts_of(uow, row)
             if force:
-                row.publish_key = new_id()
-                for attempt in unresolved(attempts):
+                row.publish_key, row.remote_plan = new_id(), {}
+                for attempt in unresolved(await attempts_of(uow, row)):
                     attempt.outcome, attempt.error_code = "transient", "overruled"
-            return await uow.dispatch(RetryPublishJob(scheduled_post_id=row.id, cause="user", retry_no=len(attempts)))
+            return await dispatch_retry(uow, row, "user", context)
+
+
+async def dispatch_retry(uow: UnitOfWork, row: ScheduledPost, cause: RetryCause, context: Context) -> int:
+    """Give a post that has ended badly another try; return the job's id."""
+    transition(row, PostStatus.DISPATCHED)
+    row.failure_code = row.failure_message = None
+    row.retry_no += 1
+    job = RetryPublishJob(scheduled_post_id=row.id, cause=cause, retry_no=row.retry_no)
+    return await uow.dispatch(job, context=context)
 
 
 @dataclass(frozen=True, slots=True)

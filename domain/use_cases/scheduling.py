@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from domain.gateways.mastodon import MAX_CHARACTERS
 from domain.jobs import ProcessScheduledPostJob
-from domain.models import AccountStatus, Post, PostStatus, ScheduledPost, SocialAccount, new_id, transition
+from domain.models import (
+    AccountStatus,
+    Media,
+    Post,
+    PostMedia,
+    PostStatus,
+    ScheduledPost,
+    SocialAccount,
+    new_id,
+    transition,
+)
 from pgqueue import Context
 
 if TYPE_CHECKING:
@@ -18,7 +27,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from domain.gateways.networks import Networks, Traits
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
+    from pgqueue import JobContext
 
 # Short, so that an edit or a pause until then needs to touch no job; long enough for the dispatcher's next round.
 LOOK_AHEAD = timedelta(seconds=60)
@@ -35,21 +46,26 @@ class DispatchDuePosts:
 
     units: UnitsOfWork
 
-    async def __call__(self, context: Context) -> int:
-        """Dispatch one batch in a transaction of its own; return how many."""
-        async with self.units.begin(context) as uow:
-            return await self.within(uow)
+    async def __call__(self, ctx: JobContext) -> None:
+        """Dispatch one batch in the transaction that completes the job."""
+        async with ctx.transaction() as session:
+            await self.within(self.units.join(session, ctx.context))
 
     async def within(self, uow: UnitOfWork) -> int:
         """Dispatch one batch in this transaction. Several dispatchers at once take different posts."""
+        place = func.row_number().over(
+            partition_by=ScheduledPost.organization_id, order_by=(ScheduledPost.scheduled_at, ScheduledPost.id)
+        )
+        is_due = (
+            ScheduledPost.status == PostStatus.SCHEDULED,
+            ScheduledPost.scheduled_at <= func.clock_timestamp() + LOOK_AHEAD,
+        )
+        # the first of every organization before the second of any: one with very many keeps nobody waiting
+        chosen = select(ScheduledPost.id).where(*is_due).order_by(place, ScheduledPost.scheduled_at).limit(BATCH)
         due = await uow.session.scalars(
             select(ScheduledPost)
-            .where(
-                ScheduledPost.status == PostStatus.SCHEDULED,
-                ScheduledPost.scheduled_at <= func.clock_timestamp() + LOOK_AHEAD,
-            )
+            .where(*is_due, ScheduledPost.id.in_(chosen))
             .order_by(ScheduledPost.scheduled_at)
-            .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
         rows = due.all()
@@ -69,18 +85,28 @@ class SchedulePost:
     """Store a post and when and where it is to appear."""
 
     units: UnitsOfWork
+    networks: Networks
     dispatch_due_posts: DispatchDuePosts
 
     async def __call__(
-        self, context: Context, *, body: str, scheduled_at: datetime, account_ids: Sequence[UUID]
+        self,
+        context: Context,
+        *,
+        body: str,
+        scheduled_at: datetime,
+        account_ids: Sequence[UUID],
+        media_ids: Sequence[UUID] = (),
     ) -> list[UUID]:
         """Schedule one post on one or more accounts; return the ids of the scheduled posts."""
         _check(body, scheduled_at, account_ids)
         async with self.units.begin(context) as uow:
             accounts = await self._accounts(uow, account_ids)
+            for account in accounts:
+                _fits(self.networks.of(account.provider).traits, account, body.strip(), len(media_ids))
             post = Post(id=new_id(), organization_id=uow.organization_id, author_id=uow.user_id, body=body.strip())
             uow.session.add(post)
             await uow.session.flush()
+            await self._attach(uow, post, media_ids)
             rows = [
                 ScheduledPost(
                     id=new_id(),
@@ -96,6 +122,20 @@ class SchedulePost:
             await uow.session.flush()
             await self.dispatch_due_posts.within(uow)
             return [row.id for row in rows]
+
+    async def _attach(self, uow: UnitOfWork, post: Post, ids: Sequence[UUID]) -> None:
+        found = await uow.session.scalars(
+            select(Media.id).where(
+                Media.organization_id == uow.organization_id, Media.id.in_(ids), Media.deleted_at.is_(None)
+            )
+        )
+        missing = set(ids) - set(found)
+        if missing or len(set(ids)) != len(ids):
+            raise InvalidPost("a file is named twice or does not exist in this organization")
+        uow.session.add_all(
+            PostMedia(organization_id=post.organization_id, post_id=post.id, position=position, media_id=media_id)
+            for position, media_id in enumerate(ids)
+        )
 
     async def _accounts(self, uow: UnitOfWork, ids: Sequence[UUID]) -> Sequence[SocialAccount]:
         found = await uow.session.scalars(
@@ -117,14 +157,23 @@ def _check(body: str, scheduled_at: datetime, account_ids: Sequence[UUID]) -> No
         raise InvalidPost("the post has no text")
     if "\x00" in text:
         raise InvalidPost("the text holds a NUL character")
-    if len(text) > MAX_CHARACTERS:
-        raise InvalidPost(f"the text has {len(text)} characters; the network takes {MAX_CHARACTERS}")
     if scheduled_at.tzinfo is None:
         raise InvalidPost("the time has no zone")
     if not account_ids:
         raise InvalidPost("choose at least one account")
     if len(set(account_ids)) != len(account_ids):
         raise InvalidPost("an account is named twice")
+
+
+def _fits(traits: Traits, account: SocialAccount, text: str, files: int) -> None:
+    """Refuse what the network would refuse."""
+    length, most = traits.length(text), account.limits.get("characters", traits.characters)
+    if length > most:
+        raise InvalidPost(f"the text has {length} characters; the network of {account.handle} takes {most}")
+    if files > traits.media:
+        raise InvalidPost(f"the post has {files} files; the network of {account.handle} takes {traits.media}")
+    if traits.media_needed and not files:
+        raise InvalidPost(f"the network of {account.handle} takes no post without a picture")
 
 
 def _context_of(row: ScheduledPost, caller: Context) -> Context:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from domain.gateways.failures import (
     AuthExpired,
     CircuitOpen,
+    Duplicate,
     GatewayError,
+    NotReady,
     RateLimited,
     Rejected,
     Transient,
     UnknownOutcome,
 )
-from domain.models import AccountStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,17 +31,19 @@ class Verdict:
     outcome: str
     """Of the attempt row."""
     fate: Fate
-    account: AccountStatus | None = None
-    """The state in which the account is now, if it has changed."""
+    ends_grant: bool = False
+    """The account cannot be used before a human has connected it again."""
     disproves: bool = False
     """The answer to a repeated key also proves that the earlier call with that key changed nothing."""
 
 
 VERDICTS: Mapping[type[GatewayError], Verdict] = {
     RateLimited: Verdict("rate_limited", "snooze"),
+    NotReady: Verdict("ok", "snooze"),
     CircuitOpen: Verdict("transient", "snooze"),
-    AuthExpired: Verdict("auth", "fail", account=AccountStatus.NEEDS_REAUTH),
+    AuthExpired: Verdict("auth", "fail", ends_grant=True),
     Rejected: Verdict("rejected", "fail", disproves=True),
+    Duplicate: Verdict("duplicate", "fail"),
     Transient: Verdict("transient", "retry"),
     UnknownOutcome: Verdict("unknown", "retry"),
 }

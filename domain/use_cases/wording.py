@@ -1,4 +1,4 @@
-"""What users read about a publication, in their language."""
+"""What users read about a publication or their organization, in their language."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ PORTUGUESE: Mapping[PublishResult, Wording] = {
 def wording(locale: str, result: PublishResult) -> Wording:
     """Choose the words: Portuguese for Portuguese speakers, English for all others."""
     return (PORTUGUESE if locale.lower().startswith("pt") else ENGLISH)[result]
+
+
+def marked_for_deletion(locale: str) -> Wording:
+    """Choose the words for an organization that will be deleted; places for ``name`` and ``day``."""
+    if locale.lower().startswith("pt"):
+        return Wording(
+            "A sua organização será apagada",
+            "A organização {name} está suspensa há mais de 30 dias e será apagada em {day}. Fale conosco até lá "
+            "se não for o caso.",
+        )
+    return Wording(
+        "Your organization will be deleted",
+        "The organization {name} has been suspended for more than 30 days and will be deleted on {day}. Contact us "
+        "before that if this is a mistake.",
+    )

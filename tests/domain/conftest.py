@@ -9,10 +9,10 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from domain.standins import MailStandIn, MastodonStandIn
+from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 from pgqueue.testing import temporary_database
 from tests.conftest import dbname
-from tests.domain.world import World, open_world
+from tests.domain.world import Outside, World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -43,9 +43,36 @@ def mail() -> Iterator[MailStandIn]:
 
 
 @pytest.fixture
-async def world(
-    database_url: str, network: MastodonStandIn, mail: MailStandIn, anyio_backend: str
-) -> AsyncIterator[World]:
+def clamd() -> Iterator[ClamdStandIn]:
+    with ClamdStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def stripe() -> Iterator[StripeStandIn]:
+    with StripeStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def receiver() -> Iterator[ReceiverStandIn]:
+    with ReceiverStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def outside(
+    network: MastodonStandIn,
+    mail: MailStandIn,
+    clamd: ClamdStandIn,
+    stripe: StripeStandIn,
+    receiver: ReceiverStandIn,
+) -> Outside:
+    return Outside(network, mail, clamd, stripe, receiver)
+
+
+@pytest.fixture
+async def world(database_url: str, outside: Outside, tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
-    async with open_world(database_url, network, mail) as opened:
+    async with open_world(database_url, outside, tmp_path / "objects") as opened:
         yield opened

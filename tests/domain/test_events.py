@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
 from datetime import date, datetime
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain import events
+from domain.listeners import LISTENERS
 
 ALL = typing.get_args(events.Event)
 # names that a class's annotations may use at run time, as they stand in TYPE_CHECKING blocks
@@ -32,3 +34,9 @@ def test_an_event_holds_nothing_personal_and_no_text(event: type) -> None:
 def test_every_event_is_in_the_union() -> None:
     listed = set(events.__all__) - {"Event", "PublicationEnded"}
     assert {event.__name__ for event in ALL} == listed
+
+
+@pytest.mark.parametrize("event", LISTENERS)
+def test_a_listener_takes_the_event_it_is_listed_under(event: type) -> None:
+    for reaction in LISTENERS[event]:
+        assert event.__name__ in inspect.get_annotations(reaction)["event"].split(" | ")

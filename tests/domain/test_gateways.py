@@ -8,7 +8,8 @@ import pytest
 
 from domain.gateways import failures
 from domain.gateways.breakers import Breakers
-from domain.gateways.mastodon import Grant, Mastodon
+from domain.gateways.mastodon import Mastodon
+from domain.gateways.networks import Draft, Grant
 from domain.gateways.waiting import requested_wait
 from domain.use_cases.verdicts import VERDICTS
 from pgqueue import Settings
@@ -52,21 +53,21 @@ async def test_every_way_to_fail_has_its_class(
 ) -> None:
     network.faults.set(fault, seconds=1)
     with pytest.raises(failure):
-        await mastodon.publish(grant, "x", key="k")
+        await mastodon.step(grant, Draft("x"), {"key": "k"})
 
 
 @pytest.mark.anyio
 async def test_a_refused_connection_changed_nothing(mastodon: Mastodon, grant: Grant, network: MastodonStandIn) -> None:
     network.service.close()
     with pytest.raises(failures.Transient):
-        await mastodon.publish(grant, "x", key="k")
+        await mastodon.step(grant, Draft("x"), {"key": "k"})
 
 
 @pytest.mark.anyio
 async def test_a_failed_read_changed_nothing(mastodon: Mastodon, grant: Grant, network: MastodonStandIn) -> None:
     network.faults.set("error")
     with pytest.raises(failures.Transient):
-        await mastodon.statuses_since(grant, NOW)
+        await mastodon.find(grant, Draft("x"), {}, NOW)
 
 
 @pytest.mark.anyio
@@ -76,11 +77,11 @@ async def test_the_circuit_opens_for_one_host_and_shows_the_failure_that_opened_
     network.faults.set("error", calls=2)
     for _ in range(2):
         with pytest.raises(failures.UnknownOutcome):
-            await mastodon.publish(grant, "x", key="k")
+            await mastodon.step(grant, Draft("x"), {"key": "k"})
     with pytest.raises(failures.CircuitOpen):
-        await mastodon.publish(grant, "x", key="k")
+        await mastodon.step(grant, Draft("x"), {"key": "k"})
     elsewhere = Grant(grant.base_url.replace("127.0.0.1", "localhost"), grant.external_id, grant.access)
-    assert (await mastodon.publish(elsewhere, "x", key="k")).text == "x"
+    assert (await mastodon.step(elsewhere, Draft("x"), {"key": "k"})).external_id == "1"
 
 
 @pytest.mark.anyio
@@ -88,8 +89,8 @@ async def test_answers_never_open_the_circuit(mastodon: Mastodon, grant: Grant, 
     network.faults.set("reject", calls=3)
     for _ in range(3):
         with pytest.raises(failures.Rejected):
-            await mastodon.publish(grant, "x", key="k")
-    assert (await mastodon.publish(grant, "x", key="k")).external_id == "1"
+            await mastodon.step(grant, Draft("x"), {"key": "k"})
+    assert (await mastodon.step(grant, Draft("x"), {"key": "k"})).external_id == "1"
 
 
 @pytest.mark.anyio
@@ -98,14 +99,16 @@ async def test_a_listing_reads_pages_until_it_is_complete(
 ) -> None:
     account = network.account_of("a-token")
     assert account is not None
-    for number in range(90):
+    since = NOW - timedelta(days=3650)
+    network.create(account, "the wanted  one", "")
+    for number in range(89):
         network.create(account, f"post {number}", "")
-    listing = await mastodon.statuses_since(grant, NOW - timedelta(days=3650))
-    assert listing.complete
-    assert len(listing.statuses) == 90
+    finding = await mastodon.find(grant, Draft("the wanted one"), {}, since)
+    assert finding.complete
+    assert [post.external_id for post in finding.posts] == ["1"]
     for number in range(120):
         network.create(account, f"more {number}", "")
-    assert not (await mastodon.statuses_since(grant, NOW - timedelta(days=3650))).complete
+    assert not (await mastodon.find(grant, Draft("x"), {}, since)).complete
 
 
 @pytest.mark.parametrize(

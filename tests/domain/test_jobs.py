@@ -27,8 +27,9 @@ def the_body(method: object) -> list[ast.stmt]:
     return function.body[1:]  # after the docstring
 
 
-@pytest.mark.parametrize("job", JOBS)
-@pytest.mark.parametrize("method", ["run", "on_dead"])
+@pytest.mark.parametrize(
+    ("job", "method"), [(job, method) for job in JOBS for method in ("run", "on_dead") if hasattr(job, method)]
+)
 def test_a_job_is_one_call_of_a_use_case(job: type[Job], method: str) -> None:
     [only] = the_body(getattr(job, method))
     assert isinstance(only, ast.Return | ast.Expr)
@@ -40,7 +41,8 @@ def test_a_job_is_one_call_of_a_use_case(job: type[Job], method: str) -> None:
 
 @pytest.mark.parametrize("job", JOBS)
 def test_no_argument_can_be_a_secret(job: type[Job]) -> None:
-    assert not [name for name in job.model_fields if SECRET.search(name)]
+    named = [name for name in job.model_fields if not name.endswith("_id")]  # which secret, not the secret
+    assert not [name for name in named if SECRET.search(name)]
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -71,5 +73,28 @@ def test_queues_and_policies_are_those_of_the_document() -> None:
     assert {row["kind"]: (row["max_attempts"], row["backoff_seconds"]) for row in app.describe()} == {
         "ProcessScheduledPostJob": (3, [60, 300, 900]),
         "RetryPublishJob": (3, [60, 300, 900]),
+        "DispatchDuePostsJob": (1, [60]),
+        "SweepStuckPostsJob": (1, [60]),
+        "ResumePublicationsJob": (3, [60, 300, 900]),
+        "RefreshExpiringTokensJob": (3, [60, 300, 900]),
         "NotifyPublishResultJob": (3, [30, 60, 300]),
+        "ProcessStripeWebhookJob": (3, [60, 300, 900]),
+        "CheckExpiredSubscriptionsJob": (3, [60, 300, 900]),
+        "DowngradeToFreePlanJob": (3, [60, 300, 900]),
+        "SyncUsageRecordsJob": (3, [60, 300, 900]),
+        "DeliverWebhookJob": (4, [60, 300, 1800]),
+        "GenerateReportJob": (3, [60, 300, 900]),
+        "SendVerificationEmailJob": (3, [30, 60, 300]),
+        "SendPasswordResetJob": (3, [30, 60, 300]),
+        "PauseOrgScheduledPostsJob": (3, [60, 300, 900]),
+        "InvalidateUserSessionsJob": (3, [60, 300, 900]),
+        "CleanupSuspendedOrgsJob": (3, [60, 300, 900]),
+        "ProcessAccountDeletionJob": (3, [60, 300, 900]),
+        "ScanMediaJob": (2, [60, 300]),
+        "GenerateThumbnailJob": (3, [60, 300, 900]),
+        "SyncPostMetricsJob": (3, [120, 600, 1800]),
+        "SyncAccountMetricsJob": (3, [120, 600, 1800]),
+        "CaptureCommentsJob": (3, [60, 300, 900]),
+        "GenerateEmbeddingJob": (3, [60, 300, 900]),
+        "PurgeExpiredRecordsJob": (3, [60, 300, 900]),
     }

@@ -32,7 +32,7 @@ async def test_a_post_for_later_waits_without_a_job(world: World) -> None:
     assert await world.jobs() == []
     assert (await world.post(post_id)).status == "scheduled"
     await world.execute("UPDATE smm.scheduled_posts SET scheduled_at = now() + interval '50 seconds'")
-    assert await world.app.dispatch_due_posts(world.stranger.context) == 1
+    assert await _dispatch(world, world.stranger.context) == 1
     [job] = await world.rows("SELECT * FROM pgqueue.all_jobs")
     assert (job.organization_id, job.user_id) == (world.tenant.context.organization_id, world.tenant.context.user_id)
 
@@ -49,7 +49,7 @@ async def test_dispatchers_at_once_take_every_post_once(world: World) -> None:
         author=world.tenant.author_id,
         account=world.tenant.account_id,
     )
-    counts = await asyncio.gather(*(world.app.dispatch_due_posts(world.tenant.context) for _ in range(4)))
+    counts = await asyncio.gather(*(_dispatch(world, world.tenant.context) for _ in range(4)))
     assert sum(counts) == 60
     [row] = await world.rows(
         "SELECT count(*) AS n, count(DISTINCT args ->> 'scheduled_post_id') AS d FROM pgqueue.outbox"
@@ -65,7 +65,7 @@ async def test_a_transaction_that_rolls_back_leaves_neither_post_nor_job(world: 
             await uow.session.flush()
             uow.session.add(_row(world, post.id))
             await uow.session.flush()
-            assert await world.app.dispatch_due_posts.within(uow) == 1
+            assert await world.app.publishing.dispatch_due_posts.within(uow) == 1
             raise RuntimeError
     assert await world.jobs() == []
     assert await world.rows("SELECT FROM smm.scheduled_posts") == []
@@ -87,7 +87,7 @@ async def test_a_time_without_zone_is_refused(world: World) -> None:
 
 async def test_another_organization_s_account_does_not_exist(world: World) -> None:
     with pytest.raises(InvalidPost, match="does not exist in this organization"):
-        await world.app.schedule_post(
+        await world.app.publishing.schedule_post(
             world.stranger.context, body="x", scheduled_at=datetime.now(UTC), account_ids=[world.tenant.account_id]
         )
 
@@ -119,3 +119,8 @@ def _row(world: World, post_id: object) -> ScheduledPost:
         created_by=world.tenant.author_id,
         scheduled_at=datetime.now(UTC),
     )
+
+
+async def _dispatch(world: World, context: Context) -> int:
+    async with world.app.units.begin(context) as uow:
+        return await world.app.publishing.dispatch_due_posts.within(uow)

@@ -38,7 +38,7 @@ FINAL = {
     "USAGE_REPORT_MOVES": {"sent", "rejected"},
     "ENDPOINT_MOVES": set[str](),
     "DELIVERY_MOVES": {"delivered", "skipped"},
-    "REPORT_MOVES": {"failed", "expired"},
+    "REPORT_MOVES": {"expired"},
     "EMAIL_MOVES": {"sent", "bounced", "suppressed"},
 }
 

@@ -20,7 +20,7 @@ from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
 from domain.settings import CONFIGURATION, DomainSettings
-from pgqueue import App, AsyncQueue, Context, Settings
+from pgqueue import App, AsyncQueue, Context, Job, Settings
 from pgqueue.telemetry import Telemetry
 from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
@@ -28,13 +28,15 @@ from tests.conftest import sqlalchemy_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
     from uuid import UUID
 
-    from domain.standins import MailStandIn, MastodonStandIn
+    from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 
 TOKEN = "a-token-nobody-may-see"
 _CAN_RUN = """SELECT count(*) AS n FROM pgqueue.all_jobs
-    WHERE state IN ('enqueued', 'ready', 'running') OR (state = 'waiting' AND run_at <= pgqueue.clock())"""
+    WHERE state IN ('enqueued', 'ready', 'running') OR starts_with(reason, 'unique:')
+    OR (state = 'waiting' AND run_at <= pgqueue.clock())"""
 
 
 @dataclass
@@ -51,6 +53,17 @@ class Tenant:
         return Context(str(self.organization_id), str(self.author_id))
 
 
+@dataclass(frozen=True)
+class Outside:
+    """The stand-ins."""
+
+    network: MastodonStandIn
+    mail: MailStandIn
+    clamd: ClamdStandIn
+    stripe: StripeStandIn
+    receiver: ReceiverStandIn
+
+
 @dataclass
 class World:
     """Everything a test needs at hand."""
@@ -62,13 +75,16 @@ class World:
     url: str
     network: MastodonStandIn
     mail: MailStandIn
+    clamd: ClamdStandIn
+    stripe: StripeStandIn
+    receiver: ReceiverStandIn
     tenant: Tenant
     stranger: Tenant
     worker: asyncio.Task[int] | None = None
 
     async def schedule(self, body: str = "olá", *, when: datetime | None = None, tenant: Tenant | None = None) -> UUID:
         tenant = tenant or self.tenant
-        ids = await self.app.schedule_post(
+        ids = await self.app.publishing.schedule_post(
             tenant.context, body=body, scheduled_at=when or datetime.now(UTC), account_ids=[tenant.account_id]
         )
         return ids[0]
@@ -83,9 +99,18 @@ class World:
                 assert not self.worker.done()
                 await self.execute("SELECT pg_sleep(0.01)")
 
+    async def restart(self, handle: Application) -> None:
+        """Let the next worker have other use cases."""
+        if self.worker is not None:
+            self.worker.cancel()
+            await asyncio.wait([self.worker])
+            self.worker = None
+        self.queue_app = App(queue=self.queue, jobs=JOBS, handle=handle, settings=self.queue_app.settings)
+
     async def make_due(self) -> None:
         """Let the time come that jobs wait for."""
         await self.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE run_at IS NOT NULL")
+        await self.execute("UPDATE smm.provider_throttles SET blocked_until = pgqueue.clock()")
 
     async def execute(self, statement: str, **params: object) -> None:
         async with self.engine.begin() as conn:
@@ -118,22 +143,52 @@ class World:
         found = await self.rows("SELECT state, attempt FROM pgqueue.all_jobs WHERE kind = :kind ORDER BY id", kind=kind)
         return [(row.state, row.attempt) for row in found]
 
+    async def run(self, job: Job, context: Context | None = None) -> None:
+        """Enqueue a job of the tenant's and let a worker run until nothing is left to do."""
+        async with self.app.units.begin(context or self.tenant.context) as uow:
+            await uow.dispatch(job)
+        await self.work()
+
+    async def requeue(self, kind: str) -> None:
+        """Bring the dead jobs of a kind back, and run them."""
+        dead = await self.rows("SELECT id FROM pgqueue.dead_jobs WHERE kind = :kind", kind=kind)
+        async with self.app.units.sessions.begin() as session:
+            await self.queue.requeue(session, [row.id for row in dead], by="a test")
+        await self.work()
+
+    async def exhaust(self) -> None:
+        """Let all attempts pass that jobs have."""
+        for _ in range(5):
+            await self.work()
+            await self.make_due()
+        await self.work()
+
     def texts(self) -> list[str]:
         """What the network has."""
         return [status["text"] for status in self.network.state()["statuses"]]
 
 
 @asynccontextmanager
-async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> AsyncIterator[World]:
+async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterator[World]:
     settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = DomainSettings(
         fernet_keys=SecretStr(Fernet.generate_key().decode()),
         fingerprint_key=SecretStr("a key for the tests"),
-        smtp_port=mail.port,
+        password_cost=4,
+        smtp_port=outside.mail.port,
         smtp_start_tls=False,
         network_deadline_seconds=1,
         mail_deadline_seconds=1,
+        storage_directory=directory,
+        clamd_address=outside.clamd.url,
+        stripe_url=outside.stripe.url,
+        stripe_api_key=SecretStr(outside.stripe.api_key),
+        stripe_webhook_secret=SecretStr(outside.stripe.webhook_secret),
+        webhook_allowed="127.0.0.1",
+        webhook_deadline_seconds=1,
+        scan_deadline_seconds=1,
+        largest_upload_bytes=4 << 20,
     )
     engine = create_async_engine(sqlalchemy_address(url))
     breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
@@ -141,9 +196,22 @@ async def open_world(url: str, network: MastodonStandIn, mail: MailStandIn) -> A
         async with httpx.AsyncClient(trust_env=False) as http:
             app = compose(engine, http, configuration, queue, breakers)
             queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
-            tenant = await _tenant(app, network, "aurora")
-            stranger = await _tenant(app, network, "horizonte")
-            world = World(app, queue_app, queue, engine, url, network, mail, tenant, stranger)
+            tenant = await _tenant(app, outside.network, "aurora")
+            stranger = await _tenant(app, outside.network, "horizonte")
+            world = World(
+                app,
+                queue_app,
+                queue,
+                engine,
+                url,
+                outside.network,
+                outside.mail,
+                outside.clamd,
+                outside.stripe,
+                outside.receiver,
+                tenant,
+                stranger,
+            )
             yield world
             if world.worker is not None:
                 world.worker.cancel()

@@ -1,0 +1,69 @@
+"""Posts on the networks: from a user's wish to the network's word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.gateways import bluesky, instagram, linkedin, mastodon
+from domain.gateways.networks import Networks
+from domain.use_cases.attachments import Attachments
+from domain.use_cases.preparing import Preparation
+from domain.use_cases.publishing import PublishScheduledPost
+from domain.use_cases.renewing import RefreshExpiringTokens, RenewTokens
+from domain.use_cases.retrying import BuryPublication, RetryPublication, RetryPublish
+from domain.use_cases.scheduling import DispatchDuePosts, SchedulePost
+from domain.use_cases.sweeping import ResumePublications, SweepStuckPosts
+
+if TYPE_CHECKING:
+    from domain.contexts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """The use cases of this context."""
+
+    networks: Networks
+    schedule_post: SchedulePost
+    dispatch_due_posts: DispatchDuePosts
+    publish_scheduled_post: PublishScheduledPost
+    retry_publication: RetryPublication
+    retry_publish: RetryPublish
+    bury_publication: BuryPublication
+    resume_publications: ResumePublications
+    sweep_stuck_posts: SweepStuckPosts
+    refresh_expiring_tokens: RefreshExpiringTokens
+
+
+def publishing(parts: Parts) -> Publishing:
+    """Put the context together."""
+    units, networks = parts.units, networks_of(parts)
+    dispatch = DispatchDuePosts(units)
+    renew = RenewTokens(units, networks, parts.vault)
+    prepare = Preparation(networks, parts.vault, Attachments(parts.storage))
+    publish = PublishScheduledPost(units, prepare, renew)
+    return Publishing(
+        networks=networks,
+        schedule_post=SchedulePost(units, networks, dispatch),
+        dispatch_due_posts=dispatch,
+        publish_scheduled_post=publish,
+        retry_publication=RetryPublication(units),
+        retry_publish=RetryPublish(publish),
+        bury_publication=BuryPublication(units),
+        resume_publications=ResumePublications(units),
+        sweep_stuck_posts=SweepStuckPosts(units),
+        refresh_expiring_tokens=RefreshExpiringTokens(units, networks, renew),
+    )
+
+
+def networks_of(parts: Parts) -> Networks:
+    """Make an adapter of each network."""
+    http, breakers, deadline = parts.http, parts.breakers, parts.configuration.network_deadline
+    return Networks(
+        {
+            mastodon.PROVIDER: mastodon.Mastodon(http, breakers, deadline=deadline),
+            bluesky.PROVIDER: bluesky.Bluesky(http, breakers, deadline=deadline),
+            instagram.PROVIDER: instagram.Instagram(http, breakers, deadline=deadline),
+            linkedin.PROVIDER: linkedin.LinkedIn(http, breakers, deadline=deadline),
+        }
+    )

@@ -1,0 +1,173 @@
+"""Bluesky (AT Protocol): posts under a record key of our own choice, so that a repeat writes the same record again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+from pydantic import BaseModel, Field, ValidationError
+
+from domain.gateways.calls import Caller, words
+from domain.gateways.failures import AuthExpired, Rejected, Transient, UnknownOutcome
+from domain.gateways.networks import Finding, Grant, Idempotency, RemotePost, Renewal, Traits
+from domain.gateways.richtext import facets, graphemes
+from domain.gateways.tids import tid
+from domain.gateways.vault import Tokens
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.gateways.breakers import Breakers
+    from domain.gateways.failures import GatewayError
+    from domain.gateways.networks import Draft, File, Phase, Plan
+
+PROVIDER = "bluesky"
+COLLECTION = "app.bsky.feed.post"
+# Session tokens do not say in the answer when they end; the reference server gives them two hours.
+_ACCESS_LASTS = timedelta(hours=2)
+
+
+class _Session(BaseModel):
+    did: str
+    access: str = Field(alias="accessJwt")
+    refresh: str = Field(alias="refreshJwt")
+
+
+class _Record(BaseModel):
+    uri: str
+
+
+class _Blob(BaseModel):
+    blob: dict[str, object]
+
+
+class _Refusal(BaseModel):
+    error: str = ""
+
+
+class Bluesky:
+    """The API of any AT Protocol server (PDS)."""
+
+    traits = Traits(
+        Idempotency.CHOSEN_ID,
+        characters=300,
+        media=4,
+        length=graphemes,
+        renew_early=timedelta(minutes=15),
+    )
+
+    def __init__(self, http: httpx.AsyncClient, breakers: Breakers, *, deadline: timedelta) -> None:
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=_translate)
+
+    async def sign_in(self, base_url: str, identifier: str, password: str) -> tuple[str, Renewal]:
+        """Open a session with an app password; return the account's DID and the tokens.
+
+        Servers allow few of these a day: it is done once, when the account is connected.
+        """
+        content = {"identifier": identifier, "password": password}
+        url = _url(base_url, "com.atproto.server.createSession")
+        session = _session(await self._call("POST", url, json=content, reads=True))
+        return session.did, _renewal(session)
+
+    def plan(self, key: UUID, now: datetime) -> Plan:
+        """Choose the record's key and time: the record has to be the same, byte for byte, on each attempt."""
+        return {
+            "rkey": tid(now, key.int),
+            "created_at": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+
+    def phase(self, plan: Plan) -> Phase:  # noqa: ARG002 - other networks look
+        """There is one step."""
+        return "publish"
+
+    async def upload(self, grant: Grant, file: File) -> Plan:
+        """Hand a file over; the record holds the blob's reference."""
+        headers = _headers(grant.access) | {"Content-Type": file.media_type}
+        url = _url(grant.base_url, "com.atproto.repo.uploadBlob")
+        response = await self._call("POST", url, headers=headers, content=await file.load())
+        try:
+            return {"image": _Blob.model_validate_json(response.content).blob, "alt": file.alt_text}
+        except ValidationError as error:
+            raise Transient("the answer is no blob", code="bad_answer") from error
+
+    async def step(self, grant: Grant, draft: Draft, plan: Plan) -> RemotePost:
+        """Put the record; the same one again changes nothing."""
+        content = {
+            "repo": grant.external_id,
+            "collection": COLLECTION,
+            "rkey": plan["rkey"],
+            "record": _record(draft, plan),
+        }
+        url = _url(grant.base_url, "com.atproto.repo.putRecord")
+        response = await self._call("POST", url, headers=_headers(grant.access), json=content)
+        return _remote(grant, response, UnknownOutcome)
+
+    async def find(self, grant: Grant, draft: Draft, plan: Plan, since: datetime) -> Finding:  # noqa: ARG002 - the key alone tells
+        """Ask for the record under our key."""
+        params = {"repo": grant.external_id, "collection": COLLECTION, "rkey": plan["rkey"]}
+        url = _url(grant.base_url, "com.atproto.repo.getRecord")
+        try:
+            response = await self._call("GET", url, headers=_headers(grant.access), params=params)
+        except Rejected as error:
+            if error.code != "RecordNotFound":
+                raise
+            return Finding((), complete=True)
+        return Finding((_remote(grant, response, Transient),), complete=True)
+
+    async def renew(self, grant: Grant, tokens: Tokens) -> Renewal:
+        """Rotate the session's tokens. The old refresh token is good for a while and leads to the same next one."""
+        if tokens.refresh is None:
+            raise AuthExpired("there is no refresh token", code="no_refresh_token")
+        url = _url(grant.base_url, "com.atproto.server.refreshSession")
+        return _renewal(_session(await self._call("POST", url, headers=_headers(tokens.refresh), reads=True)))
+
+
+def _record(draft: Draft, plan: Plan) -> Plan:
+    record: Plan = {"$type": COLLECTION, "text": draft.text, "createdAt": plan["created_at"]}
+    if found := facets(draft.text):
+        record["facets"] = found
+    if draft.media:
+        record["embed"] = {"$type": "app.bsky.embed.images", "images": list(draft.media)}
+    return record
+
+
+def _remote(grant: Grant, response: httpx.Response, failure: type[GatewayError]) -> RemotePost:
+    try:
+        uri = _Record.model_validate_json(response.content).uri
+    except ValidationError as error:
+        raise failure("the answer is not a record", code="bad_answer") from error
+    return RemotePost(uri, f"https://bsky.app/profile/{grant.external_id}/post/{uri.rsplit('/', 1)[-1]}")
+
+
+def _session(response: httpx.Response) -> _Session:
+    try:
+        return _Session.model_validate_json(response.content)
+    except ValidationError:
+        # the answer holds tokens, and pydantic's message would show them
+        raise Transient("the answer is not a session", code="bad_answer") from None
+
+
+def _renewal(session: _Session) -> Renewal:
+    return Renewal(Tokens(session.access, session.refresh), datetime.now(UTC) + _ACCESS_LASTS)
+
+
+def _translate(response: httpx.Response) -> GatewayError | None:
+    """Know the protocol's own names of errors: a token that has expired is a 400 here."""
+    if response.status_code != httpx.codes.BAD_REQUEST:
+        return None
+    try:
+        name = _Refusal.model_validate_json(response.content).error
+    except ValidationError:
+        return None
+    if name in {"ExpiredToken", "InvalidToken"}:
+        return AuthExpired(words(response), code=name, status=response.status_code)
+    return Rejected(words(response), code=name or "http_400", status=response.status_code)
+
+
+def _url(base_url: str, method: str) -> str:
+    return f"{base_url.rstrip('/')}/xrpc/{method}"
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

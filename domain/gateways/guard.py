@@ -1,0 +1,112 @@
+"""Where a customer's address may lead: nowhere but to public hosts of the internet.
+
+The name is resolved once, every address that it has is looked at, and the connection goes to one of exactly these: a
+name that answers differently a moment later changes nothing, and the certificate is still checked for the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+from domain.gateways.failures import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Address = IPv4Address | IPv6Address
+
+# What `is_global` calls public and yet leads inside, or to nobody in particular.
+_NEVER_V4 = tuple(
+    IPv4Network(network)
+    for network in (
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # 6to4 relays
+        "168.63.129.16/32",  # Azure's host, seen from inside
+        "224.0.0.0/3",  # multicast and reserved
+    )
+)
+_UNICAST_V6 = IPv6Network("2000::/3")
+_NEVER_V6 = tuple(
+    IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments: Teredo, ORCHID
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: holds an IPv4 address
+        "3fff::/20",  # documentation
+    )
+)
+
+
+class Blocked(Rejected):
+    """The address leads where no customer may send us."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="blocked_address")
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is a host on the public internet and holds no other address."""
+    if not address.is_global:
+        return False
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NEVER_V4)
+    # outside of 2000::/3 there are mapped, NAT64 and local addresses, multicast, and what does not exist yet
+    return address in _UNICAST_V6 and not any(address in network for network in _NEVER_V6)
+
+
+class Guard(httpcore.AsyncNetworkBackend):
+    """A network that refuses to connect to anything else; ``allowed`` are exceptions for tests and for showing."""
+
+    def __init__(self, allowed: Iterable[Address] = ()) -> None:
+        self._allowed = frozenset(allowed)
+        self._network = httpcore.AnyIOBackend()
+
+    def permits(self, address: Address) -> bool:
+        """Tell whether this address may be connected to."""
+        return address in self._allowed or is_public(address)
+
+    def trusts(self, host: str) -> bool:
+        """Tell whether the host is one of the exceptions: they alone may be spoken to without TLS."""
+        try:
+            return ip_address(host.strip("[]")) in self._allowed
+        except ValueError:
+            return False
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve once, look at every address, connect to the first. Raises `Blocked`."""
+        addresses = await self.resolve(host, port)
+        return await self._network.connect_tcp(
+            str(addresses[0]), port, timeout=timeout, local_address=local_address, socket_options=socket_options
+        )
+
+    async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        """Refuse."""
+        raise Blocked(f"no sockets of this machine: {path}")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    async def resolve(self, host: str, port: int) -> list[Address]:
+        """Return the addresses of a host, all of them fit to be connected to. Raises `Blocked`."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"cannot resolve {host!r}") from error
+        addresses = [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
+        # one bad address among good ones is reason enough: whoever named it meant it
+        if not addresses or not all(map(self.permits, addresses)):
+            raise Blocked(f"{host!r} does not lead to a public host")
+        return addresses

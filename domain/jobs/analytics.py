@@ -1,0 +1,105 @@
+"""Jobs that ask the networks about what is published: each calls one use case."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from pgqueue import Job, Retry, Unique
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from domain.app import Application
+    from pgqueue import Death, JobContext, Outcome
+
+
+class AnalyticsJob(
+    Job,
+    abstract=True,
+    queue="analytics-sync",
+    timeout="120s",
+    retry=Retry(max_attempts=3, backoff=["120s", "600s", "1800s"]),
+    max_age="1d",
+):
+    """The policy of everything that reads numbers."""
+
+
+class SyncPostMetricsJob(
+    AnalyticsJob,
+    unique=Unique("scheduled_post_id", "bucket"),
+    use_case="SyncPostMetrics",
+    dispatched_by=("PostPublished", "fan_out_post_metrics", "FanOutPostMetrics"),
+):
+    """Store the numbers of a post, without a bucket those of the publication itself; without a post, fan out."""
+
+    scheduled_post_id: UUID | None = None
+    bucket: datetime | None = None
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.analytics.sync_post_metrics(self.scheduled_post_id, self.bucket, ctx)
+
+
+class SyncAccountMetricsJob(
+    AnalyticsJob,
+    unique=Unique("social_account_id", "day"),
+    use_case="SyncAccountMetrics",
+    dispatched_by=("SocialAccountConnected", "fan_out_account_metrics", "FanOutAccountMetrics"),
+):
+    """Store the numbers of an account, without a day those of today; without an account, fan out."""
+
+    social_account_id: UUID | None = None
+    day: date | None = None
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.analytics.sync_account_metrics(self.social_account_id, self.day, ctx)
+
+
+class CaptureCommentsJob(
+    Job,
+    queue="default",
+    timeout="90s",
+    retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
+    max_age="1d",
+    unique=Unique("scheduled_post_id", "tick", "after"),
+    use_case="CaptureComments",
+    dispatched_by=("PostPublished", "fan_out_comments", "FanOutComments", "CaptureComments"),
+):
+    """Store the answers to a post; without a post, fan out.
+
+    ``after`` names the page that it goes on from, so that it is another job.
+    """
+
+    scheduled_post_id: UUID | None = None
+    tick: datetime | None = None
+    after: str | None = None
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.analytics.capture_comments(self.scheduled_post_id, self.tick, ctx)
+
+    async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
+        """Go on with the next tick."""
+        await app.analytics.bury_comments(session, self.scheduled_post_id, self.tick, death)
+
+
+class GenerateEmbeddingJob(
+    Job,
+    queue="low",
+    timeout="600s",
+    retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
+    unique=Unique("subject_type", "subject_id", while_="waiting"),
+    use_case="GenerateEmbedding",
+    dispatched_by=("PostPublished", "PostEdited", "CommentsCaptured"),
+):
+    """Store the vector of a text as it is when the job runs: so an older job cannot store an older text's."""
+
+    subject_type: Literal["post", "comment", "publication"]
+    subject_id: UUID
+
+    async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
+        """Call the use case."""
+        return await app.analytics.generate_embedding(self.subject_type, self.subject_id, ctx)

@@ -1,0 +1,135 @@
+"""A Bluesky server (PDS) as far as we use one: sessions whose tokens rotate and end, records under chosen keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+from domain.standins.networks import Answer, Call, NetworkStandIn
+
+_TID = re.compile(r"[234567a-j][2-7a-z]{12}")
+_MOST_LENGTH = 300
+
+
+class BlueskyStandIn(NetworkStandIn):
+    """Repositories of records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passwords: dict[str, str] = {}
+        self._access: dict[str, str] = {}
+        self._refresh: dict[str, str] = {}
+        self._next: dict[str, tuple[str, str]] = {}
+        self._issued = 0
+        self.puts = 0
+
+    def add_account(self, name: str, password: str) -> str:
+        """Open an account and return its DID."""
+        with self.lock:
+            self._passwords[name] = password
+            return _did(name)
+
+    def expire_access(self) -> None:
+        """Let all access tokens end; refresh tokens stay good."""
+        with self.lock:
+            self._access.clear()
+
+    def revoke(self) -> None:
+        """Take every grant back."""
+        with self.lock:
+            self._access.clear()
+            self._refresh.clear()
+
+    def command(self, name: str, content: dict[str, Any]) -> object:
+        """Do what the control port was asked."""
+        match name:
+            case "accounts":
+                return {"id": self.add_account(content["acct"], content["password"])}
+            case "expire":
+                self.expire_access()
+            case "revoke":
+                self.revoke()
+            case _:
+                return super().command(name, content)
+        return {}
+
+    def refuse(self, kind: str) -> Answer:
+        """Refuse as the protocol does: everything is a 400 with a name."""
+        return _error("ExpiredToken" if kind == "unauthorized" else "InvalidRequest")
+
+    def answer(self, call: Call) -> Answer:
+        """Serve one method."""
+        method = call.path.removeprefix("/xrpc/com.atproto.")
+        if method == "server.createSession":
+            return self._sign_in(call.body)
+        if method == "server.refreshSession":
+            return self._rotate(call.token)
+        did = self._access.get(call.token)
+        return _error("ExpiredToken") if did is None else self._repository(did, method, call)
+
+    def _repository(self, did: str, method: str, call: Call) -> Answer:
+        match method:
+            case "repo.putRecord":
+                return self._put(did, call.body)
+            case "repo.getRecord":
+                return self._get(call.query)
+            case "repo.uploadBlob":
+                link = hashlib.sha256(call.body).hexdigest()
+                return Answer({"blob": {"$type": "blob", "ref": {"$link": link}, "size": len(call.body)}})
+        return _error("MethodNotImplemented", HTTPStatus.NOT_IMPLEMENTED)
+
+    def _sign_in(self, body: dict[str, str]) -> Answer:
+        name = body["identifier"]
+        if self._passwords.get(name) != body["password"]:
+            return _error("AuthenticationRequired", HTTPStatus.UNAUTHORIZED)
+        return self._session(_did(name), *self._issue(_did(name)))
+
+    def _rotate(self, token: str) -> Answer:
+        did = self._refresh.get(token)
+        if did is None:
+            return _error("ExpiredToken")
+        # a token that was used before leads to the same next one
+        if token not in self._next:
+            self._next[token] = self._issue(did)
+        return self._session(did, *self._next[token])
+
+    def _issue(self, did: str) -> tuple[str, str]:
+        self._issued += 1
+        access, refresh = f"access-{self._issued}", f"refresh-{self._issued}"
+        self._access[access], self._refresh[refresh] = did, did
+        return access, refresh
+
+    def _session(self, did: str, access: str, refresh: str) -> Answer:
+        return Answer({"did": did, "handle": did, "accessJwt": access, "refreshJwt": refresh})
+
+    def _put(self, did: str, body: dict[str, Any]) -> Answer:
+        record, rkey = body["record"], body["rkey"]
+        if body["repo"] != did or not _TID.fullmatch(rkey) or len(record["text"].encode()) > _MOST_LENGTH * 10:
+            return _error("InvalidRequest")
+        self.puts += 1
+        uri = f"at://{did}/{body['collection']}/{rkey}"
+        kept = next((post for post in self.posts if post["uri"] == uri), None)
+        text = json.dumps(record, sort_keys=True)
+        if kept is None:
+            self.posts.append({"uri": uri, "text": record["text"], "record": record, "written": 1})
+        elif json.dumps(kept["record"], sort_keys=True) != text:
+            kept |= {"text": record["text"], "record": record, "written": kept["written"] + 1}
+        return Answer({"uri": uri, "cid": hashlib.sha256(text.encode()).hexdigest()})
+
+    def _get(self, query: dict[str, str]) -> Answer:
+        uri = f"at://{query['repo']}/{query['collection']}/{query['rkey']}"
+        for post in self.posts:
+            if post["uri"] == uri:
+                return Answer({"uri": uri, "value": post["record"]})
+        return _error("RecordNotFound")
+
+
+def _did(name: str) -> str:
+    return f"did:plc:{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _error(name: str, status: int = HTTPStatus.BAD_REQUEST) -> Answer:
+    return Answer({"error": name, "message": name}, status)

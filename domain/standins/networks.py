@@ -1,0 +1,150 @@
+"""What the stand-ins of networks share: accounts, posts, and every call going through the switches."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+
+if TYPE_CHECKING:
+    from domain.standins.faults import Fault
+
+
+class Answer(NamedTuple):
+    """What a call is answered with."""
+
+    content: Any
+    status: int = HTTPStatus.OK
+    headers: dict[str, str] = {}  # noqa: RUF012 - a tuple's default, never changed
+
+
+@dataclass(slots=True)
+class Call:
+    """One request."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    token: str = field(repr=False)
+
+
+class NetworkStandIn(StandIn):
+    """A network's side: what it says it has is what there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        self.posts: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://{LOOPBACK}:{self.service.port}"
+
+    def make_service(self, address: tuple[str, int]) -> QuietServer:
+        """Serve the API."""
+        stand_in = self
+
+        class Handler(_Spoiled):
+            network = stand_in
+
+        return QuietServer(address, Handler)
+
+    def state(self) -> dict[str, Any]:
+        """Return all posts, and the addresses that were called."""
+        with self.lock:
+            return {"posts": [dict(post) for post in self.posts], "calls": list(self.calls)}
+
+    def called(self, part: str) -> int:
+        """Count the calls to addresses with this in them."""
+        with self.lock:
+            return sum(part in path for path in self.calls)
+
+    def answer(self, call: Call) -> Answer:
+        """Do what was asked."""
+        raise NotImplementedError
+
+    def refuse(self, kind: str) -> Answer:
+        """Refuse in this network's own words: ``unauthorized`` or ``reject``."""
+        raise NotImplementedError
+
+
+class _Spoiled(JsonHandler):
+    """Every call takes the fault that is next."""
+
+    network: NetworkStandIn
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self._serve("GET")
+
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        self._serve("POST")
+
+    def _serve(self, method: str) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urlsplit(self.path)
+        fault = self.network.faults.take(path=self.path)
+        with self.network.lock:
+            self.network.calls.append(f"{method} {url.path}")
+        answer = self._refused(fault)
+        if answer is None:
+            _, _, token = self.headers.get("Authorization", "").partition(" ")
+            call = Call(method, url.path, dict(parse_qsl(url.query)), self._content(raw), token)
+            with self.network.lock:
+                answer = self.network.answer(call)
+            if fault is not None and self._spoil(fault):
+                return
+        self.send(json.dumps(answer.content).encode(), "application/json", answer.status, **answer.headers)
+
+    def _content(self, raw: bytes) -> Any:
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("application/json"):
+            return json.loads(raw or b"{}")
+        return dict(parse_qsl(raw.decode())) if "form-urlencoded" in kind else raw
+
+    def _refused(self, fault: Fault | None) -> Answer | None:
+        match fault.kind if fault is not None else None:
+            case "rate_limit":
+                wait = f"{fault.seconds:g}" if fault is not None else ""
+                return Answer({"error": "RateLimitExceeded"}, HTTPStatus.TOO_MANY_REQUESTS, {"Retry_After": wait})
+            case "error":
+                return Answer({"error": "InternalServerError"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            case "unauthorized" | "reject" as kind:
+                return self.network.refuse(kind)
+            case _:
+                return None
+
+    def _spoil(self, fault: Fault) -> bool:
+        """Spoil the answer of a request that is done; tell whether nothing more is to be sent."""
+        match fault.kind:
+            case "drop":
+                self.hang_up()
+            case "garbage":
+                self.send(b"<html>\x00 not what you asked for", "text/html")
+            case "drip":
+                self._drip(fault.seconds)
+            case "slow":
+                time.sleep(fault.seconds)
+                return False
+            case _:
+                return False
+        return True
+
+    def _drip(self, seconds: float) -> None:
+        """Send a header that never ends, a byte at a time."""
+        end = time.monotonic() + seconds
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while time.monotonic() < end:
+                self.wfile.write(b".")
+                time.sleep(0.05)

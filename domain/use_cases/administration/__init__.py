@@ -1,0 +1,1 @@
+"""Operators' and owners' decisions about users and organizations, and what follows from them."""

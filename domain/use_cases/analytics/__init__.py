@@ -1,0 +1,1 @@
+"""What the networks tell: numbers, comments, and which texts are alike."""

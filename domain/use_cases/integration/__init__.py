@@ -1,0 +1,1 @@
+"""What leaves the system at a customer's wish: webhooks and reports."""

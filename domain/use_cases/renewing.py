@@ -1,0 +1,197 @@
+"""Credentials that end: one renewal at a time for each account, written down at once. RenewTokens and its sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Select, and_, func, or_, select, update
+
+from domain.events import PostsPaused, SocialAccountNeedsReauth, TokensRefreshed
+from domain.gateways.failures import AuthExpired, GatewayError, Postponed, RateLimited
+from domain.gateways.networks import Grant
+from domain.jobs import RefreshExpiringTokensJob
+from domain.models import AccountStatus, PostStatus, ScheduledPost, SocialAccount, transition
+from domain.use_cases.publications import database_now
+from domain.use_cases.throttling import remember, wait_left
+from pgqueue import Context, Discard, Outcome, Snooze
+from pgqueue.errors import LockTaken
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.gateways.networks import Networks, Renewal
+    from domain.gateways.vault import Vault
+    from domain.unit_of_work import UnitOfWork, UnitsOfWork
+    from pgqueue import JobContext
+
+SLICE = 500
+MOST_SLICES = 20
+INTERVAL = timedelta(minutes=5)
+BUSY = timedelta(seconds=2)
+LOCK_TTL = timedelta(seconds=90)
+REAUTH = "reauth"
+
+
+@dataclass(frozen=True, slots=True)
+class RenewTokens:
+    """Exchange an account's tokens unless somebody has done so since they were read."""
+
+    units: UnitsOfWork
+    networks: Networks
+    vault: Vault
+
+    async def __call__(self, context: Context, account_id: UUID, *, seen_version: int) -> None:
+        """Renew, once for all who saw the same version.
+
+        Raises LockTaken while somebody else does it, `AuthExpired` when the grant is dead (the account then says so),
+        and what else the call can end with.
+        """
+        async with self.units.queue.lock(f"token:{account_id}", ttl=LOCK_TTL):
+            async with self.units.begin(context) as uow:
+                account = await _of_organization(uow, account_id)
+                if account is None or account.token_version != seen_version or account.status != AccountStatus.ACTIVE:
+                    return
+                wait = await wait_left(uow, account, await database_now(uow))
+            if wait is not None:
+                raise RateLimited("the account is to be left alone", code="throttled", wait=wait)
+            try:
+                renewal = await self._ask(account)
+            except GatewayError as error:
+                await self._note_failure(context, account, error)
+                raise
+            await self._store(context, account, renewal)
+
+    async def _ask(self, account: SocialAccount) -> Renewal:
+        tokens = self.vault.open(account.id, account.credentials)
+        grant = Grant(account.base_url, account.external_id, tokens.access)
+        return await self.networks.of(account.provider).renew(grant, tokens)
+
+    async def _store(self, context: Context, account: SocialAccount, renewal: Renewal) -> None:
+        """Compare and set: of two that renewed at once the second one changes nothing."""
+        sealed = self.vault.seal(account.id, renewal.tokens)
+        async with self.units.begin(context) as uow:
+            stored = await uow.session.scalar(
+                update(SocialAccount)
+                .where(
+                    SocialAccount.organization_id == account.organization_id,
+                    SocialAccount.id == account.id,
+                    SocialAccount.token_version == account.token_version,
+                )
+                .values(
+                    credentials=sealed.blob,
+                    credentials_kid=sealed.kid,
+                    token_version=account.token_version + 1,
+                    access_expires_at=renewal.expires_at,
+                    refresh_failures=0,
+                    last_refreshed_at=func.clock_timestamp(),
+                )
+                .returning(SocialAccount.token_version)
+            )
+            if stored is not None:
+                await uow.publish(TokensRefreshed(social_account_id=account.id, token_version=stored))
+
+    async def _note_failure(self, context: Context, seen: SocialAccount, error: GatewayError) -> None:
+        async with self.units.begin(context) as uow:
+            account = await uow.session.get_one(SocialAccount, seen.id, with_for_update=True)
+            if account.token_version != seen.token_version:
+                return
+            if isinstance(error, AuthExpired):
+                await end_grant(uow, account, error.code)
+                return
+            account.refresh_failures += 1
+            if isinstance(error, RateLimited):
+                await remember(uow, account, error.wait)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshExpiringTokens:
+    """Job 16: without an account a sweep in slices, with one the renewal itself."""
+
+    units: UnitsOfWork
+    networks: Networks
+    renew_tokens: RenewTokens
+
+    async def __call__(
+        self, ctx: JobContext, *, social_account_id: UUID | None, token_version: int | None, slice_no: int
+    ) -> Outcome | None:
+        """Sweep one slice, or renew one account."""
+        if social_account_id is None or token_version is None:
+            await self._sweep(ctx, slice_no)
+            return None
+        try:
+            await self.renew_tokens(ctx.context, social_account_id, seen_version=token_version)
+        except LockTaken:
+            return Snooze(BUSY, "somebody else is renewing these tokens")
+        except AuthExpired as error:
+            return Discard(f"{error.code}: the account has to be connected again")
+        except Postponed as error:
+            return Snooze(error.wait, f"{error.code}: {error}")
+        return None
+
+    async def _sweep(self, ctx: JobContext, slice_no: int) -> None:
+        """Dispatch a slice of accounts, those that end first in front, spread over the interval."""
+        async with ctx.transaction() as session:
+            uow = self.units.join(session, ctx.context)
+            found = (await uow.session.scalars(self._due().limit(SLICE).offset(slice_no * SLICE))).all()
+            now = await database_now(uow)
+            for number, account in enumerate(found):
+                job = RefreshExpiringTokensJob(social_account_id=account.id, version=account.token_version)
+                context = Context(str(account.organization_id), str(account.connected_by))
+                await uow.dispatch(job, run_at=now + INTERVAL * number / SLICE, context=context)
+            if len(found) == SLICE and slice_no + 1 < MOST_SLICES:
+                await uow.dispatch(RefreshExpiringTokensJob(slice_no=slice_no + 1))
+
+    def _due(self) -> Select[SocialAccount]:
+        """Select accounts whose network renews and whose tokens end soon and are old enough."""
+        now = func.clock_timestamp()
+        rules = [
+            and_(
+                SocialAccount.provider == provider,
+                SocialAccount.access_expires_at < now + network.traits.renew_early,
+                or_(
+                    SocialAccount.last_refreshed_at.is_(None),
+                    SocialAccount.last_refreshed_at <= now - network.traits.renew_age,
+                ),
+            )
+            for provider, network in self.networks.by_provider.items()
+            if network.traits.renew_early is not None
+        ]
+        return (
+            select(SocialAccount)
+            .where(SocialAccount.status == AccountStatus.ACTIVE, or_(*rules))
+            .order_by(SocialAccount.access_expires_at, SocialAccount.id)
+        )
+
+
+async def end_grant(uow: UnitOfWork, account: SocialAccount, code: str) -> None:
+    """Say that a human has to connect the account again, and let its posts wait for that."""
+    if account.status != AccountStatus.ACTIVE:
+        return
+    transition(account, AccountStatus.NEEDS_REAUTH)
+    account.status_reason = code
+    waiting = await uow.session.scalars(
+        select(ScheduledPost)
+        .where(
+            ScheduledPost.organization_id == account.organization_id,
+            ScheduledPost.social_account_id == account.id,
+            ScheduledPost.status.in_((PostStatus.SCHEDULED, PostStatus.DISPATCHED)),
+        )
+        .with_for_update(skip_locked=True)  # one that is just being taken up finds the account's state by itself
+    )
+    paused = waiting.all()
+    for row in paused:
+        row.paused_from, row.paused_reason = row.status, REAUTH
+        transition(row, PostStatus.PAUSED)
+    await uow.publish(SocialAccountNeedsReauth(social_account_id=account.id))
+    if paused:
+        await uow.publish(PostsPaused(organization_id=account.organization_id, reason=REAUTH, count=len(paused)))
+
+
+async def _of_organization(uow: UnitOfWork, account_id: UUID) -> SocialAccount | None:
+    return await uow.session.scalar(
+        select(SocialAccount).where(
+            SocialAccount.organization_id == uow.organization_id, SocialAccount.id == account_id
+        )
+    )

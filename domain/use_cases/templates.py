@@ -1,0 +1,38 @@
+"""The texts of our mails, in Portuguese for Portuguese speakers and in English for all others."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+FOLDER = Path(__file__).parents[1] / "templates"
+
+
+class Rendering(NamedTuple):
+    """A mail's three parts."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def render(locale: str, template: str, **values: object) -> Rendering:
+    """Fill in a template. The first line of its ``.txt`` is the subject; a value that is missing is an error."""
+    language = "pt" if locale.lower().startswith("pt") else "en"
+    environment = _environment()
+    text = environment.get_template(f"{language}/{template}.txt").render(values)
+    subject, _, body = text.partition("\n")
+    return Rendering(subject, body.lstrip("\n"), environment.get_template(f"{language}/{template}.html").render(values))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )

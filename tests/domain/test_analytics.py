@@ -1,0 +1,318 @@
+"""What the networks tell: numbers that are absolute or not there, and comments that are news once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from domain.gateways.plaintext import plain
+from domain.gateways.reading import CommentPage, Readers, RemoteComment
+from domain.jobs import (
+    CaptureCommentsJob,
+    SyncAccountMetricsJob,
+    SyncPostMetricsJob,
+)
+from domain.models import AccountMetrics, Comment, PostMetrics
+from domain.schedules import SYSTEM
+from domain.standins.faults import FOR_EVER
+from domain.use_cases.analytics.ladders import COMMENTS, METRICS, next_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.models import ScheduledPost
+    from pgqueue import Job
+    from tests.domain.world import World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def post(world: World) -> ScheduledPost:
+    """A post that is published; what follows from it has not run yet."""
+    post_id = await world.schedule()
+    await world.work()
+    return await world.post(post_id)
+
+
+async def _dispatch(world: World, job: Job, *, system: bool = False) -> None:
+    async with world.engine.begin() as conn:
+        await world.queue.enqueue(conn, job, context=SYSTEM if system else world.tenant.context)
+    await world.work()
+
+
+async def _metrics(world: World) -> Sequence[PostMetrics]:
+    async with world.app.units.sessions() as session:
+        return (await session.scalars(select(PostMetrics).order_by(PostMetrics.bucket))).all()
+
+
+async def _comments(world: World) -> list[Comment]:
+    async with world.app.units.sessions() as session:
+        return list(await session.scalars(select(Comment).order_by(Comment.first_seen_at, Comment.external_id)))
+
+
+async def _embedding_jobs(world: World) -> int:
+    [row] = await world.rows(
+        "SELECT count(*) AS n FROM pgqueue.all_jobs"
+        " WHERE kind = 'GenerateEmbeddingJob' AND args ->> 'subject_type' = 'comment'"
+    )
+    return int(row.n)
+
+
+async def _read_comments(world: World, post: ScheduledPost) -> None:
+    """Let the next tick come, and its job run."""
+    current = await world.post(post.id)
+    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=current.next_comments_at))
+
+
+async def _read_first(world: World) -> None:
+    """Let ten minutes pass since the publication."""
+    await world.execute("UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'CaptureCommentsJob'")
+    await world.work()
+
+
+async def test_numbers_follow_a_publication_and_what_is_not_told_is_not_zero(world: World, post: ScheduledPost) -> None:
+    world.network.audience.count(post.external_id or "", favourites_count=7, reblogs_count=None)
+    await world.make_due()
+    await world.work()
+    [numbers] = await _metrics(world)
+    assert (numbers.likes, numbers.reposts, numbers.replies, numbers.impressions) == (7, None, 0, None)
+    assert numbers.bucket == post.published_at
+    after = await world.post(post.id)
+    assert post.published_at is not None
+    assert after.next_metrics_at is not None
+    assert timedelta(minutes=50) < after.next_metrics_at - post.published_at < timedelta(minutes=70)
+
+
+async def test_numbers_are_absolute_and_each_bucket_is_asked_for_once(world: World, post: ScheduledPost) -> None:
+    job = SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC))
+    world.network.audience.count(post.external_id or "", favourites_count=7)
+    await _dispatch(world, job)
+    world.network.audience.count(post.external_id or "", favourites_count=5)
+    await _dispatch(world, job)  # again after its completion
+    assert [numbers.likes for numbers in await _metrics(world)] == [7]
+    await _dispatch(world, job.model_copy(update={"bucket": datetime(2026, 11, 3, tzinfo=UTC)}))
+    assert [numbers.likes for numbers in await _metrics(world)] == [7, 5]
+
+
+async def test_a_job_from_the_dead_letters_stores_its_bucket_once(world: World, post: ScheduledPost) -> None:
+    world.network.faults.set("error", calls=FOR_EVER)
+    job = SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC))
+    await _dispatch(world, job)
+    for _ in range(2):
+        await world.execute(
+            "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'SyncPostMetricsJob' AND attempt > 0"
+        )
+        await world.work()
+    [dead] = await world.rows("SELECT id FROM pgqueue.dead_jobs")
+    world.network.faults.clear()
+    async with world.engine.begin() as conn:
+        await world.queue.requeue(conn, [dead.id], by="ana")
+    await world.work()
+    assert len(await _metrics(world)) == 1
+
+
+async def test_a_post_that_its_author_deleted_is_not_asked_about_again(world: World, post: ScheduledPost) -> None:
+    world.network.remove(post.external_id or "")
+    await world.make_due()
+    await world.work()
+    after = await world.post(post.id)
+    assert (after.metrics_stopped, after.next_metrics_at) == ("removed", None)
+    assert await world.jobs("SyncPostMetricsJob") == [("discarded", 1)]
+
+
+async def test_a_rate_limit_costs_no_attempt_and_keeps_the_next_job_from_calling(
+    world: World, post: ScheduledPost
+) -> None:
+    world.network.faults.set("rate_limit", seconds=300)
+    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
+    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 3, tzinfo=UTC)))
+    assert await _metrics(world) == []
+    waiting = await world.rows(
+        "SELECT attempt FROM pgqueue.all_jobs WHERE kind = 'SyncPostMetricsJob' AND args ->> 'bucket' IS NOT NULL"
+    )
+    assert [row.attempt for row in waiting] == [0, 0]
+
+
+async def test_a_refused_grant_is_said_on_the_account(world: World, post: ScheduledPost) -> None:
+    world.network.faults.set("unauthorized")
+    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
+    assert (await world.account()).status == "needs_reauth"
+
+
+async def test_the_fan_out_takes_what_is_due_and_leaves_the_rest(world: World, post: ScheduledPost) -> None:
+    due = datetime(2026, 11, 2, 12, tzinfo=UTC)
+    other = await world.schedule("tchau")
+    await world.work()
+    await world.execute("UPDATE smm.scheduled_posts SET next_metrics_at = :due WHERE id = :id", due=due, id=post.id)
+    for _ in range(2):
+        await _dispatch(world, SyncPostMetricsJob(), system=True)
+    assert [(n.scheduled_post_id, n.bucket) for n in await _metrics(world)] == [(post.id, due)]
+    later = (await world.post(other)).next_metrics_at
+    assert later is not None
+    assert later > datetime.now(UTC)
+
+
+async def test_an_account_has_one_row_a_day_and_an_empty_answer_empties_nothing(world: World) -> None:
+    job = SyncAccountMetricsJob(social_account_id=world.tenant.account_id)
+    await world.execute("UPDATE smm.social_accounts SET avatar_url = 'https://a.example/a.png'")
+    for _ in range(2):
+        await _dispatch(world, job)
+    async with world.app.units.sessions() as session:
+        [numbers] = (await session.scalars(select(AccountMetrics))).all()
+    assert (numbers.followers, numbers.following, numbers.posts) == (3, 0, None)
+    account = await world.account()
+    assert (account.handle, account.avatar_url) == ("@aurora", "https://a.example/a.png")
+
+
+async def test_accounts_are_asked_about_where_it_is_three_in_the_morning(world: World) -> None:
+    [row] = await world.rows(
+        "SELECT name, (now() AT TIME ZONE name)::date AS day FROM pg_timezone_names"
+        " WHERE extract(hour FROM now() AT TIME ZONE name) = 3 AND name LIKE 'Etc/GMT%' LIMIT 1"
+    )
+    await world.execute(
+        "UPDATE smm.organizations SET timezone = CASE WHEN id = :id THEN :zone ELSE"
+        " (SELECT name FROM pg_timezone_names WHERE extract(hour FROM now() AT TIME ZONE name) = 9"
+        "  AND name LIKE 'Etc/GMT%' LIMIT 1) END",
+        id=world.tenant.organization_id,
+        zone=row.name,
+    )
+    await _dispatch(world, SyncAccountMetricsJob(), system=True)
+    found = await world.rows(
+        "SELECT args FROM pgqueue.all_jobs WHERE kind = 'SyncAccountMetricsJob' AND args ->> 'day' IS NOT NULL"
+    )
+    assert [r.args for r in found] == [{"social_account_id": str(world.tenant.account_id), "day": str(row.day)}]
+
+
+async def test_the_first_reading_is_silent_and_later_ones_tell_of_what_is_new(
+    world: World, post: ScheduledPost
+) -> None:
+    people = world.network.audience
+    for number in range(30):
+        people.answer(post.external_id or "", "bia", f"<p>{number}</p>")
+    await _read_first(world)
+    assert len(await _comments(world)) == 30
+    assert await _embedding_jobs(world) == 0
+    people.answer(post.external_id or "", "caio", "<p>novo</p>")
+    people.answer(post.external_id or "", "aurora", "<p>obrigada</p>", author_id=(await world.account()).external_id)
+    await _read_comments(world, post)
+    assert await _embedding_jobs(world) == 1  # our own answer is no news
+    assert [c.body_text for c in await _comments(world) if c.is_own] == ["obrigada"]
+    await _read_comments(world, post)
+    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id))  # the first one again
+    assert await _embedding_jobs(world) == 1
+
+
+async def test_an_answer_that_is_gone_is_marked_and_comes_back(world: World, post: ScheduledPost) -> None:
+    people = world.network.audience
+    gone = people.answer(post.external_id or "", "bia", "x")
+    people.answer(post.external_id or "", "caio", "y")
+    await _read_first(world)
+    people.take_back(gone)
+    await _read_comments(world, post)
+    assert {c.external_id: c.removed_at is None for c in await _comments(world)} == {"a1": False, "a2": True}
+
+
+async def test_a_network_that_fails_has_not_said_that_the_answers_are_gone(world: World, post: ScheduledPost) -> None:
+    world.network.audience.answer(post.external_id or "", "bia", "x")
+    await _read_first(world)
+    world.network.remove(post.external_id or "")
+    await _read_comments(world, post)
+    assert [c.removed_at for c in await _comments(world)] == [None]
+    assert (await world.post(post.id)).next_comments_at is None
+
+
+class _Pages:
+    """A network that answers in pages, with one comment on each."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.asked: list[str | None] = []
+
+    async def comments(self, _grant: object, _external_id: str, cursor: str | None) -> CommentPage:
+        self.asked.append(cursor)
+        number = int(cursor or 0)
+        comment = RemoteComment(
+            str(number), None, "9", "@bia", "x", None, datetime(2026, 11, 2, tzinfo=UTC), edited_at=None
+        )
+        return CommentPage((comment,), str(number + 1) if number + 1 < self.pages else None)
+
+
+async def test_a_long_thread_is_read_by_jobs_that_follow_each_other(world: World, post: ScheduledPost) -> None:
+    pages = _Pages(12)
+    reading: Any = pages
+    readers = Readers({"mastodon": reading})
+    capture = world.app.analytics.capture_comments
+    capture = replace(capture, asking=replace(capture.asking, readers=readers))
+    handle = replace(world.app, analytics=replace(world.app.analytics, capture_comments=capture))
+    await world.restart(handle)
+    await _read_first(world)
+    assert pages.asked == [None, *map(str, range(1, 12))]
+    assert len(await _comments(world)) == 12
+    after = await world.post(post.id)
+    assert after.comments_cursor is None
+    assert after.next_comments_at is not None
+    assert await _embedding_jobs(world) == 0
+    done = await world.rows(
+        "SELECT state FROM pgqueue.all_jobs WHERE kind = 'CaptureCommentsJob' AND state = 'completed'"
+    )
+    assert [row.state for row in done] == ["completed"] * 3
+
+
+async def test_the_fan_out_of_comments_dispatches_a_tick_once(world: World, post: ScheduledPost) -> None:
+    await world.execute("UPDATE smm.scheduled_posts SET next_comments_at = now() - interval '1 minute'")
+    for _ in range(2):
+        await _dispatch(world, CaptureCommentsJob(), system=True)
+    found = await world.rows(
+        "SELECT state FROM pgqueue.all_jobs WHERE kind = 'CaptureCommentsJob' AND args ->> 'tick' IS NOT NULL"
+    )
+    assert [row.state for row in found] == ["completed"]
+    assert (await world.post(post.id)).next_comments_at is not None
+
+
+async def test_a_reading_that_died_leaves_the_next_tick_planned(world: World, post: ScheduledPost) -> None:
+    world.network.faults.set("error", calls=FOR_EVER)
+    tick = datetime.now(UTC) - timedelta(minutes=1)
+    await world.execute("UPDATE smm.scheduled_posts SET next_comments_at = :tick", tick=tick)
+    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=tick))
+    for _ in range(2):
+        await world.execute(
+            "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'CaptureCommentsJob' AND attempt > 0"
+        )
+        await world.work()
+    assert [state for state, _ in await world.jobs("CaptureCommentsJob")].count("dead") == 1
+    after = await world.post(post.id)
+    assert after.next_comments_at is not None
+    assert after.next_comments_at > tick
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>um</p><p>dois<br>três</p>", "um\ndois\ntrês"),
+        ("<script>alert(1)</script>oi", "oi"),
+        ("<img src=x onerror=alert(1)>oi", "oi"),
+        ("a &lt;b&gt; &amp; c", "a <b> & c"),
+        ("<a href='javascript:alert(1)'>@ana</a>", "@ana"),
+        ("\x00", ""),
+        ("<<p>script>", "script>"),
+    ],
+)
+def test_a_stranger_s_html_becomes_plain_text(markup: str, text: str) -> None:
+    assert plain(markup).lstrip("<") == text
+
+
+@pytest.mark.parametrize("ladder", [METRICS, COMMENTS])
+def test_posts_are_asked_about_less_and_less_and_then_never(ladder: Any) -> None:
+    last = timedelta(0)
+    for until, wait in ladder:
+        found = next_wait(ladder, until - timedelta(seconds=1))
+        assert found is not None
+        assert wait * 0.9 <= found <= wait * 1.1
+        assert found > last
+        last = found
+    assert next_wait(ladder, ladder[-1][0]) is None
