@@ -85,7 +85,7 @@ def play(stage: Stage) -> None:
     keys["drop"] = stage.spoil("drop")
     screen.say("the network stored a post and its answer was lost: nobody knows whether it is there", style="yellow")
     _kill_a_worker(stage)
-    keys["rate_limit"] = stage.spoil("rate_limit", seconds=60)
+    keys["rate_limit"] = stage.spoil("rate_limit", seconds=1)
     screen.say("the network said: too many requests, come back in a minute (a second here)", style="yellow")
     keys["reject"] = stage.spoil("reject")
     screen.say("the network refused a post for good", style="yellow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -11,12 +12,13 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.models import ProviderThrottle
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from domain.models import SocialAccount
     from domain.unit_of_work import UnitOfWork
 
 _SPREAD = 0.1
+_SHORTEST = timedelta(seconds=1)  # the rest of a wait is not worth a run of its own
 
 
 def scope_of(account: SocialAccount) -> str:
@@ -31,7 +33,7 @@ async def wait_left(uow: UnitOfWork, account: SocialAccount, now: datetime) -> t
     )
     if until is None or until <= now:
         return None
-    return spread(until - now)
+    return spread(max(until - now, _SHORTEST))
 
 
 async def remember(uow: UnitOfWork, account: SocialAccount, wait: timedelta) -> None:
