@@ -246,7 +246,9 @@ def test_a_limited_job_behind_locked_ones_is_not_promoted_without_a_permit(
     (limited,) = enqueue_row(conn, 1, limits=["1 mail=acme"])
     relay.tick()
     with conn.transaction():
-        conn.execute("UPDATE pgqueue.jobs SET position = NULL, hold = NULL, run_at = pgqueue.clock() WHERE id = %s", [plain])
+        conn.execute(
+            "UPDATE pgqueue.jobs SET position = NULL, hold = NULL, run_at = pgqueue.clock() WHERE id = %s", [plain]
+        )
         conn.execute(
             """UPDATE pgqueue.jobs SET position = NULL, hold = NULL, permit = NULL, run_at = pgqueue.clock()
                WHERE id = %s""",

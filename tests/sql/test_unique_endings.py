@@ -128,7 +128,7 @@ def test_nothing_is_merged_into_a_job_that_an_open_transaction_has_cancelled(
     relay = Relay(conn, NO_TERM)
     first = keyed(conn)
     relay.tick()
-    params = {"id": first, "keep": timedelta(hours=1), "reason": "not wanted"}
+    params = {"id": first, "keep": timedelta(hours=1), "reason": "not wanted", "by": ""}
     other.execute(cast("Any", statement("cancel")), params)
     second = keyed(conn)
     relay.tick()
