@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from tests.sql.client import (
     rescue,
     scalar,
     settle,
+    statement,
 )
 
 TWO = ["2 mail=acme"]
@@ -280,3 +282,13 @@ def test_a_kind_limited_again_counts_jobs_that_kept_the_name_of_the_limit(conn: 
     relay.tick()
     assert taken(conn, "kind:K") == 1
     assert held(conn) == {second: "limit:kind:K"}
+
+
+def test_held_jobs_of_a_paused_queue_keep_nobody_waiting_until_it_is_empty(conn: Connection, relay: Relay) -> None:
+    enqueue_row(conn, 2, limits=["1 mail=acme"])
+    relay.tick()
+    left = cast("Any", statement("work_left"))
+    queues = {"queues": ["default"]}
+    assert conn.execute(left, queues).fetchone() == (True,)
+    conn.execute("UPDATE pgqueue.queues SET paused_at = pgqueue.clock()")
+    assert conn.execute(left, queues).fetchone() == (False,)
