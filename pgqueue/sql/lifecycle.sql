@@ -321,7 +321,8 @@ BEGIN
   RETURN QUERY
   WITH due AS MATERIALIZED (
     SELECT j.id, j.queue, j.lane, j.front, j.run_at FROM pgqueue.jobs j
-    WHERE j.run_at IS NOT NULL AND j.position IS NULL AND j.run_at BETWEEN low AND moment
+    -- A limited one may have come since the look above, or stand behind rows that somebody has locked: the next round's.
+    WHERE j.run_at IS NOT NULL AND j.position IS NULL AND j.run_at BETWEEN low AND moment AND j.limits IS NULL
     ORDER BY j.run_at LIMIT promote.batch FOR NO KEY UPDATE SKIP LOCKED
   ), placed AS MATERIALIZED (
     SELECT d.*, row_number() OVER (PARTITION BY d.queue, d.lane, d.front ORDER BY d.run_at, d.id) AS place FROM due d

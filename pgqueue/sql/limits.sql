@@ -404,7 +404,8 @@ BEGIN
   WITH placed AS MATERIALIZED (
     SELECT j.id, j.claimed_by IS NULL AS waits, j.permit, j.limits FROM pgqueue.jobs j
     WHERE j.position IS NOT NULL AND ('queue:' || j.queue = recall.name OR 'kind:' || j.kind = recall.name)
-      AND NOT coalesce(element = ANY (j.limits), false)
+      -- one that kept the name from an earlier time, and came in while nothing was limited, has no permit
+      AND NOT coalesce(element = ANY (j.limits) AND j.permit IS NOT NULL, false)
     LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
   ), numbered AS MATERIALIZED (
     SELECT p.*, CASE WHEN NOT p.waits THEN coalesce(p.permit, nextval('pgqueue.permit_numbers')) END AS number FROM placed p
@@ -415,7 +416,7 @@ BEGIN
     SELECT n.permit, n.limits FROM numbered n WHERE n.waits AND n.permit IS NOT NULL
     UNION ALL SELECT 0, ARRAY[element] WHERE EXISTS (SELECT FROM numbered n WHERE n.waits)
   ), changed AS (
-    UPDATE pgqueue.jobs j SET limits = coalesce(j.limits, '{}') || element, permit = n.number,
+    UPDATE pgqueue.jobs j SET limits = array_remove(coalesce(j.limits, '{}'), element) || element, permit = n.number,
       position = CASE WHEN NOT n.waits THEN j.position END, run_at = CASE WHEN NOT n.waits THEN j.run_at END,
       hold = CASE WHEN n.waits THEN hold_as END
     FROM numbered n WHERE j.id = n.id RETURNING j.id

@@ -73,29 +73,40 @@ $$
 
 -- function: relay_replace
 -- A job that does not run yet takes over what a newer one wants. It never runs earlier than its own retry or snooze
--- would, nor later than max_wait after it was first enqueued.
+-- would, nor later than max_wait after it was first enqueued. If the newer one counts against other keys, it lets its
+-- permits go, or leaves the line of a full key, and is decided about anew.
 CREATE OR REPLACE FUNCTION pgqueue.relay_replace(target bigint, source bigint)
 RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
   WITH wanted AS MATERIALIZED (
-    SELECT o.*, c.now, k.permit AS had, k.limits AS counted, coalesce(k.hold ^@ 'unique:', false) AS follows,
+    SELECT o.*, c.now, k.permit AS had, k.limits AS counted, k.position IS NOT NULL AS ready,
+      coalesce(k.hold ^@ 'unique:', false) AS follows,
+      (k.position IS NOT NULL OR coalesce(k.hold ^@ 'limit:', false)) AND
+        ARRAY(SELECT substr(l, strpos(l, ' ') + 1) FROM unnest(k.limits) AS l WHERE l !~ '^0 ' ORDER BY 1)
+        <> ARRAY(SELECT substr(l, strpos(l, ' ') + 1) FROM unnest(o.limits) AS l ORDER BY 1) AS recounts,
+      -- what a kind or a queue was given at run time stays
+      nullif(coalesce(o.limits, '{}') || ARRAY(SELECT l FROM unnest(k.limits) AS l WHERE l ~ '^0 '), '{}') AS counts,
       greatest(least(coalesce(o.run_at, o.enqueued_at + coalesce(o.delay, interval '0')),
                      k.enqueued_at + o.unique_max_wait, '9999-01-01 00:00Z'::timestamptz),
                CASE WHEN k.claims > 0 THEN k.run_at END) AS due
     FROM pgqueue.outbox o, pgqueue.jobs k, (SELECT pgqueue.clock() AS now) c
     WHERE o.lane IN (0, 1, 2) AND o.id = relay_replace.source AND k.id = relay_replace.target
-  ), new AS MATERIALIZED (
+  ), timed AS (
     SELECT w.*, w.on_conflict = 'replace' AS retimes, w.on_conflict = 'replace' AND NOT w.follows AND w.due > w.now AS later
     FROM wanted w
+  ), new AS MATERIALIZED (
+    SELECT t.*, t.later OR t.recounts AS leaves FROM timed t
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits) SELECT n.had, n.counted FROM new n WHERE n.later AND n.had IS NOT NULL
+    INSERT INTO pgqueue.freed (permit, limits) SELECT n.had, n.counted FROM new n WHERE n.leaves AND n.ready AND n.had IS NOT NULL
   )
   UPDATE pgqueue.jobs j
   SET args = n.args, payload_version = n.payload_version, max_attempts = n.max_attempts, user_id = n.user_id,
       correlation_id = n.correlation_id, trace_id = n.trace_id,
-      limits = CASE WHEN j.permit IS NULL OR n.later THEN n.limits ELSE j.limits END, cost = n.cost,
-      permit = CASE WHEN NOT n.later THEN j.permit END, position = CASE WHEN NOT n.later THEN j.position END, hold = CASE WHEN NOT n.later THEN j.hold END,
-      run_at = CASE WHEN n.later THEN n.due WHEN n.retimes AND j.position IS NULL AND j.hold IS NULL THEN n.now ELSE j.run_at END,
+      limits = CASE WHEN n.ready AND NOT n.leaves THEN j.limits ELSE n.counts END, cost = n.cost,
+      permit = CASE WHEN NOT n.leaves THEN j.permit END, position = CASE WHEN NOT n.leaves THEN j.position END,
+      hold = CASE WHEN NOT n.leaves THEN j.hold END,
+      run_at = CASE WHEN n.later THEN n.due WHEN n.recounts OR (n.retimes AND j.position IS NULL AND j.hold IS NULL) THEN n.now
+        ELSE j.run_at END,
       not_before = CASE WHEN n.retimes AND n.follows THEN n.due ELSE j.not_before END,
       expires_at = CASE WHEN n.retimes THEN greatest(n.due, n.now) + coalesce(n.max_age, interval '7 days') ELSE j.expires_at END
   FROM new n WHERE j.id = relay_replace.target

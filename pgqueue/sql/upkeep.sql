@@ -273,7 +273,8 @@ SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1) AND o.queue =
                AND NOT EXISTS (SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue
                WHERE j.queue = ANY (%(queues)s) AND j.position IS NOT NULL AND (q.paused_at IS NULL OR j.claimed_by IS NOT NULL))
-    OR EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;' AND j.queue = ANY (%(queues)s)) AS left
+    OR EXISTS (SELECT FROM pgqueue.jobs j JOIN pgqueue.queues q ON q.name = j.queue AND q.paused_at IS NULL
+               WHERE j.hold >= 'limit:' AND j.hold < 'limit;' AND j.queue = ANY (%(queues)s)) AS left
 
 -- name: surroundings
 SELECT current_setting('default_transaction_isolation') AS isolation, pg_is_in_recovery() AS standby

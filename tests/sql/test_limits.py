@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from tests.sql.client import (
     rescue,
     scalar,
     settle,
+    statement,
 )
 
 TWO = ["2 mail=acme"]
@@ -236,3 +238,57 @@ def test_an_old_snapshot_does_not_make_counting_slower(conn: Connection, databas
             relay.tick()
         assert taken(conn, "mail=acme") == 50
         assert pages() <= before + 10
+
+
+def test_a_limited_job_behind_locked_ones_is_not_promoted_without_a_permit(
+    conn: Connection, database_url: str, relay: Relay
+) -> None:
+    enqueue_row(conn, 1, limits=["1 mail=acme"])
+    (plain,) = enqueue_row(conn, 1)
+    (limited,) = enqueue_row(conn, 1, limits=["1 mail=acme"])
+    relay.tick()
+    with conn.transaction():
+        conn.execute(
+            "UPDATE pgqueue.jobs SET position = NULL, hold = NULL, run_at = pgqueue.clock() WHERE id = %s", [plain]
+        )
+        conn.execute(
+            """UPDATE pgqueue.jobs SET position = NULL, hold = NULL, permit = NULL, run_at = pgqueue.clock()
+               WHERE id = %s""",
+            [limited],
+        )
+    relay.batch = 1
+    with psycopg.connect(database_url) as somebody:
+        somebody.execute("SELECT FROM pgqueue.jobs WHERE id = %s FOR UPDATE", [plain])
+        relay.tick()
+    relay.tick()
+    relay.tick()
+    assert held(conn) == {limited: "limit:mail=acme"}
+    assert taken(conn, "mail=acme") == 1
+
+
+def test_a_kind_limited_again_counts_jobs_that_kept_the_name_of_the_limit(conn: Connection, relay: Relay) -> None:
+    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1), ('queue:elsewhere', 1)")
+    (job,) = enqueue_row(conn, 1)
+    relay.tick()
+    (claimed,) = claim(conn)
+    settle(conn, ended(claimed, "snooze", 0, None))
+    conn.execute("DELETE FROM pgqueue.limits WHERE name = 'kind:K'")
+    relay.tick()
+    relay.tick()
+    assert [j.id for j in claim(conn)] == [job]
+    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1)")
+    conn.execute("SELECT pgqueue.recall('kind:K', 100)")
+    (second,) = enqueue_row(conn, 1)
+    relay.tick()
+    assert taken(conn, "kind:K") == 1
+    assert held(conn) == {second: "limit:kind:K"}
+
+
+def test_held_jobs_of_a_paused_queue_keep_nobody_waiting_until_it_is_empty(conn: Connection, relay: Relay) -> None:
+    enqueue_row(conn, 2, limits=["1 mail=acme"])
+    relay.tick()
+    left = cast("Any", statement("work_left"))
+    queues = {"queues": ["default"]}
+    assert conn.execute(left, queues).fetchone() == (True,)
+    conn.execute("UPDATE pgqueue.queues SET paused_at = pgqueue.clock()")
+    assert conn.execute(left, queues).fetchone() == (False,)

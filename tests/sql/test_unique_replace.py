@@ -16,6 +16,7 @@ from tests.sql.client import (
     column,
     ended,
     enqueue,
+    enqueue_row,
     scalar,
     settle,
     state_of,
@@ -166,3 +167,45 @@ def test_a_time_beyond_all_times_is_no_reason_to_stop(conn: Connection, relay: R
     relay.tick()
     assert state_of(conn, plain) == "ready"
     assert [state_of(conn, job) for job in jobs] == ["merged", "merged", "waiting"]
+
+
+def test_a_job_replaced_while_it_is_held_leaves_the_key_it_no_longer_asks_for(conn: Connection, relay: Relay) -> None:
+    def unique(key: str, hashed: bytes) -> int:
+        return enqueue_row(
+            conn, limits=[f"1 mail={key}"], unique_hash=hashed, unique_while="live", on_conflict="replace"
+        )[0]
+
+    first = enqueue_row(conn, limits=["1 mail=a"])[0]
+    moving = unique("a", b"m")
+    waiting = enqueue_row(conn, limits=["1 mail=a"])[0]
+    relay.tick()
+    unique("b", b"m")
+    relay.tick()
+    (claimed,) = [job for job in claim(conn) if job.id == first]
+    settle(conn, ended(claimed, "complete"))
+    for _ in range(3):
+        relay.tick()
+    assert {moving, waiting} == set(column(conn, "SELECT id FROM pgqueue.jobs WHERE position IS NOT NULL"))
+
+
+def test_a_ready_job_that_gets_a_limit_by_replacement_takes_a_permit(conn: Connection, relay: Relay) -> None:
+    job = enqueue_row(conn, unique_hash=b"m", unique_while="live", on_conflict="replace")[0]
+    relay.tick()
+    enqueue_row(conn, limits=["1 mail=a"], unique_hash=b"m", unique_while="live", on_conflict="replace")
+    relay.tick()
+    relay.tick()
+    assert column(conn, "SELECT job_id FROM pgqueue.permits") == [job]
+
+
+def test_a_ready_job_that_is_replaced_by_one_of_another_key_counts_against_that_key(
+    conn: Connection, relay: Relay
+) -> None:
+    taken = enqueue_row(conn, limits=["1 mail=b"])[0]
+    job = enqueue_row(conn, limits=["1 mail=a"], unique_hash=b"m", unique_while="live", on_conflict="replace")[0]
+    relay.tick()
+    enqueue_row(conn, limits=["1 mail=b"], unique_hash=b"m", unique_while="live", on_conflict="replace")
+    for _ in range(3):
+        relay.tick()
+    assert [c.id for c in claim(conn)] == [taken]
+    assert scalar(conn, "SELECT hold FROM pgqueue.jobs WHERE id = %s", job) == "limit:mail=b"
+    assert column(conn, "SELECT key FROM pgqueue.permits") == ["mail=b"]
