@@ -139,7 +139,7 @@ def _job(schedule: Schedule, *, queue: Queue | AsyncQueue) -> Entry:
     if not isinstance(context, Context):
         raise MissingContext(
             "no context: give context=Context(organization_id=…, user_id=…), or, for an application without tenants, "
-            "set default_organization_id and default_user_id in the settings"
+            "set default_organization_id and default_user_id in the settings; as a command: --organization, --user"
         )
     row = queue._row(checked_job(schedule.job), context, (None, None), _NO_TRACE)._asdict()  # noqa: SLF001 - a tick enqueues the very row that an enqueue of this job would
     options = {

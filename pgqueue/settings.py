@@ -124,7 +124,7 @@ class Settings(BaseModel):
             self.__pydantic_validator__.validate_python(sound, self_instance=trial)
         except ValidationError as error:  # only what a model's own validator says is left
             left = [fault for fault in error.errors() if tuple(map(str, fault["loc"])) not in faulty]
-            raise InvalidSettings([*told, *(str(fault["msg"]) for fault in left)]) from None
+            raise InvalidSettings([*told, *(_said(fault["msg"]) for fault in left)]) from None
         told += [
             text
             for keys, text in _contradictions(trial)
@@ -222,7 +222,12 @@ def _faults(model: type[Settings], layer: Layer) -> Iterator[tuple[Key, str]]:
                 yield key, f"{where}: unknown setting; {configuration.suggestion(key[-1], _known(key))}"
             else:
                 shown = "" if key[0] in ("database_url", "sources", "alerts") else f" (is {_shown(fault['input'])})"
-                yield key, f"{where}: {fault['msg']}{shown}"
+                yield key, f"{where}: {_said(fault['msg'])}{shown}"
+
+
+def _said(message: str) -> str:
+    """Return a fault without the words that pydantic puts before those of our own checks."""
+    return message.removeprefix("Value error, ")
 
 
 def _known(key: Key) -> list[str]:

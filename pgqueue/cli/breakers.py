@@ -18,7 +18,7 @@ group = typer.Typer(help="See circuit breakers (a bare `pgqueue breakers` lists)
 
 Dependency = Annotated[str, typer.Argument(metavar="DEPENDENCY")]
 Host = Annotated[str, typer.Argument(metavar="[HOST]")]
-Who = Annotated[str | None, typer.Option("--by", help="Who does it; kept in the record. Default: the OS user.")]
+Who = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 
 _COLUMNS = (
     Column("dependency"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pgqueue.cli.database import Database
     from pgqueue.queries.control_rows import QueueStats
 
-group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), pause, resume and scale them.")
+group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), pause, resume, scale and order them.")
 
 By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Name = Annotated[str, typer.Argument(metavar="QUEUE")]

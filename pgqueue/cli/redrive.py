@@ -27,7 +27,7 @@ _SLOWEST = timedelta(days=1)
 Ids = Annotated[list[int] | None, typer.Argument(min=1, max=MAX_ID, metavar="[ID...]")]
 Every = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which; change nothing.")]
-Who = Annotated[str | None, typer.Option("--by", help="Who does it; kept in the record. Default: the OS user.")]
+Who = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Cap = Annotated[int | None, typer.Option("--limit", min=1, max=10_000_000, help="At most so many, lowest ids first.")]
 
 

@@ -13,7 +13,7 @@ from pgqueue.configuration import CONFIG_VARIABLE
 
 EPILOG = (
     "--database-url, --embedded, --schema, --config and --json may stand before or after any command. "
-    "Exit codes: 0 done, 1 faults found or jobs given back, 2 usage, 3 database or schema."
+    "Exit codes: 0 done, 1 faults found or jobs given back, 2 usage, 3 database or schema, 130 interrupted."
 )
 
 app = typer.Typer(
@@ -65,21 +65,23 @@ def _name_file(ctx: typer.Context, config: str) -> None:
     )
 
 
-app.command()(operate.migrate)
-app.command()(run.work)
-app.command()(run.supervise)
-app.add_typer(jobs.group, name="jobs")
-app.add_typer(dead.group, name="dead")
-app.add_typer(queues.group, name="queues")
-app.add_typer(schedules.group, name="schedules")
-app.add_typer(sources.group, name="sources")
-app.add_typer(workers.group, name="workers")
-app.add_typer(config_group.group, name="config")
-app.add_typer(limits.limits, name="limits")
-app.add_typer(limits.weights, name="weights")
-app.add_typer(actions.group, name="actions")
-app.add_typer(breakers.group, name="breakers")
-app.add_typer(alerts.group, name="alerts")
-app.command()(operate.kinds)
-app.command()(operate.doctor)
-app.command()(operate.bench)
+RUN, JOBS, ORDER, CARE = "Run", "Jobs", "What runs when", "Look after it"
+
+app.command(rich_help_panel=RUN)(operate.migrate)
+app.command(rich_help_panel=RUN)(run.work)
+app.command(rich_help_panel=RUN)(run.supervise)
+app.add_typer(workers.group, name="workers", rich_help_panel=RUN)
+app.add_typer(config_group.group, name="config", rich_help_panel=RUN)
+app.add_typer(sources.group, name="sources", rich_help_panel=RUN)
+app.add_typer(jobs.group, name="jobs", rich_help_panel=JOBS)
+app.add_typer(dead.group, name="dead", rich_help_panel=JOBS)
+app.command(rich_help_panel=JOBS)(operate.kinds)
+app.add_typer(queues.group, name="queues", rich_help_panel=ORDER)
+app.add_typer(schedules.group, name="schedules", rich_help_panel=ORDER)
+app.add_typer(limits.limits, name="limits", rich_help_panel=ORDER)
+app.add_typer(limits.weights, name="weights", rich_help_panel=ORDER)
+app.command(rich_help_panel=CARE)(operate.doctor)
+app.add_typer(alerts.group, name="alerts", rich_help_panel=CARE)
+app.add_typer(breakers.group, name="breakers", rich_help_panel=CARE)
+app.add_typer(actions.group, name="actions", rich_help_panel=CARE)
+app.command(rich_help_panel=CARE)(operate.bench)

@@ -137,7 +137,9 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     name: Name,
     *,
     kind: Annotated[str, typer.Option(help="The kind of job, as the App names it.")],
-    app: Annotated[str | None, typer.Option("--app", envvar=APP_VARIABLE, help="module:attribute of the App.")] = None,
+    app: Annotated[
+        str | None, typer.Option("--app", envvar=APP_VARIABLE, help="The App, or a function that makes it.")
+    ] = None,
     args: Annotated[str, typer.Option(help="Its arguments, as a JSON object.")] = "{}",
     cron: Annotated[str | None, typer.Option(help='Such as "30 2 * * *"; six fields begin with the second.')] = None,
     every: Annotated[str | None, typer.Option(help="Instead of --cron: 10s, 5m, 12h, 1d.")] = None,

@@ -94,6 +94,13 @@ def test_check_names_every_fault_on_a_line_of_its_own(
     assert len(bare_cli("config", "check", "--json").json["faults"]) == 5
 
 
+def test_a_fault_is_told_in_our_own_words(bare_cli: Cli, tmp_path: Path) -> None:
+    (named := tmp_path / "faulty.toml").write_text('poll = "soon"\n', "utf-8")
+    said = bare_cli("config", "check", "--config", str(named))
+    assert "a duration is 'soon'" in said.out + said.err
+    assert "Value error" not in said.out + said.err
+
+
 def test_a_faulty_file_stops_a_worker_before_it_starts(bare_cli: Cli, file: Path) -> None:
     file.write_text("concurrency = 0", "utf-8")
     for verb in ("work", "supervise"):

@@ -134,6 +134,7 @@ def test_an_entry_without_a_context_is_refused(cli: Cli, conn: Conn) -> None:
     ran = cli("schedules", "add", "purge", "--app", HERE, "--kind", "Purge", "--every", "1h")
     assert ran.code == 2
     assert "no context" in ran.err
+    assert "--organization, --user" in ran.err
 
 
 @pytest.mark.parametrize("verb", ["show", "pause", "resume", "run", "remove"])
