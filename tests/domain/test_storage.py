@@ -15,6 +15,7 @@ import pytest
 from domain.gateways.breakers import Breakers
 from domain.gateways.failures import GatewayError, Rejected, Transient
 from domain.gateways.storage import LinkSigner, Storage, local_store, s3_store
+from pgqueue import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -138,10 +139,12 @@ from datetime import timedelta
 from pathlib import Path
 from domain.gateways.breakers import Breakers
 from domain.gateways.storage import LinkSigner, Storage, local_store
+from pgqueue import Settings
 
 async def main():
     signer = LinkSigner("", b"")
-    storage = Storage(*local_store(Path(sys.argv[1])), Breakers(Settings(environment={})), signer, deadline=timedelta(seconds=20))
+    breakers = Breakers(Settings(environment={}))
+    storage = Storage(*local_store(Path(sys.argv[1])), breakers, signer, deadline=timedelta(seconds=20))
     await storage.put("a", b"x")
     await storage.load("a", at_most=1)
 

@@ -58,7 +58,7 @@ class Passwords:
         """Raise `InvalidPassword` for one that nobody should choose."""
         if not SHORTEST <= len(password) <= LONGEST:
             raise InvalidPassword(f"the password must have {SHORTEST} to {LONGEST} characters")
-        if len(set(password)) <= 2:  # noqa: PLR2004 - "aaaaaaaaaa" and "ababababab"
+        if len(set(password)) <= 2:  # noqa: PLR2004 - such as "aaaaaaaaaa" and "ababababab"
             raise InvalidPassword("the password repeats itself; choose another one")
 
     async def hash(self, password: str) -> str:
