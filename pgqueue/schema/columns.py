@@ -23,6 +23,14 @@ time = partial(sa.Column, type_=sa.DateTime(timezone=True))
 interval = partial(sa.Column, type_=sa.Interval)
 
 
+# One limit of a job as the relay reads it: how many at once, or a rate and a weight; then the key.
+_COUNT = "[1-9][0-9]{0,8}"
+_KEY = r"[^\n]{1,200}[^\n]"
+_PLACES = rf"[0-9]{{1,9}} (?!rate:){_KEY}{{0,200}}"
+_RATE = rf"{_COUNT}/[1-9][0-9]{{0,15}}/{_COUNT}/{_COUNT} rate:{_KEY}{{0,195}}"
+_ELEMENT = rf"({_PLACES}|{_RATE})"
+
+
 def plain(name: str, **more: Any) -> sa.Column[Any]:
     """Text that is compared byte by byte, whatever the database's language."""
     return sa.Column(name, sa.Text(collation="C"), **more)
@@ -49,6 +57,7 @@ def job_checks(table: str) -> Iterator[sa.CheckConstraint]:
         "enqueued_at_sane": "enqueued_at BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z'",
         "run_at_sane": "run_at BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z'",
         "max_attempts_bounded": "max_attempts BETWEEN 1 AND 100",
+        "limits_plain": f"array_to_string(limits, chr(10)) ~ '^{_ELEMENT}(\\n{_ELEMENT})*$'",
         "limits_few": f"cardinality(limits) BETWEEN 1 AND {3 if table == 'outbox' else 5}",
         "cost_positive": "cost BETWEEN 1 AND 1000",
     }.items():

@@ -121,7 +121,7 @@ def jobs(tables: sa.MetaData) -> None:
     column = jobs.c
     sa.Index("jobs_ready", column.queue, column.lane, column.position, postgresql_where=column.position.is_not(None))
     sa.Index("jobs_waiting", column.run_at, postgresql_where=column.run_at.is_not(None) & column.position.is_(None))
-    sa.Index("jobs_held", column.hold, column.id, postgresql_where=column.hold.is_not(None))
+    sa.Index("jobs_held", column.hold, column.enqueued_at, column.id, postgresql_where=column.hold.is_not(None))
     sa.Index("jobs_unique", column.unique_hash, postgresql_where=column.unique_hash.is_not(None), unique=True)
 
 

@@ -293,7 +293,7 @@ BEGIN
     SELECT ROW(h.id, h.queue, h.lane, h.kind, h.organization_id, h.cost, h.limits, h.front, NULL)::pgqueue.candidate
     FROM pgqueue.room(keys, given, lows) AS r CROSS JOIN LATERAL (
       SELECT j.* FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key
-      ORDER BY j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
+      ORDER BY j.enqueued_at, j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
     WHERE r.free > 0 LIMIT batch);
   IF cardinality(due) > 0 THEN RETURN QUERY SELECT * FROM pgqueue.seat(due, lows); END IF;
   INSERT INTO pgqueue.freed (permit, limits)
@@ -377,7 +377,7 @@ AS $$
   WITH told AS (
     INSERT INTO pgqueue.freed (permit, limits)
     SELECT 0, ARRAY[(SELECT l FROM pgqueue.jobs j, unnest(j.limits) AS l
-                     WHERE j.hold = h.hold AND substr(l, strpos(l, ' ') + 1) = substr(h.hold, 7) ORDER BY j.id DESC LIMIT 1)]
+                     WHERE j.hold = h.hold AND substr(l, strpos(l, ' ') + 1) = substr(h.hold, 7) ORDER BY j.enqueued_at DESC, j.id DESC LIMIT 1)]
     FROM (SELECT DISTINCT j.hold FROM pgqueue.jobs j WHERE j.hold = 'limit:' || look_again.name
             OR (j.hold > 'limit:' || look_again.name || '=' AND j.hold < 'limit:' || look_again.name || '>')) AS h
     WHERE NOT starts_with(substr(h.hold, 7), 'rate:')

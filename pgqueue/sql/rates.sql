@@ -86,7 +86,7 @@ AS $$
   FROM unnest(keys) AS k (key) LEFT JOIN pgqueue.rates r ON r.key = k.key
   LEFT JOIN LATERAL (
     SELECT coalesce(nullif(split_part(split_part(l, ' ', 1), '/', 4), '')::integer, 1) AS weight
-    FROM (SELECT j.limits FROM pgqueue.jobs j WHERE j.hold = 'limit:' || k.key ORDER BY j.id LIMIT 1) AS h, unnest(h.limits) AS l
+    FROM (SELECT j.limits FROM pgqueue.jobs j WHERE j.hold = 'limit:' || k.key ORDER BY j.enqueued_at, j.id LIMIT 1) AS h, unnest(h.limits) AS l
     WHERE substr(l, strpos(l, ' ') + 1) = k.key) AS o ON true, (SELECT pgqueue.clock() AS now) AS n
   ON CONFLICT DO NOTHING
 $$
@@ -113,7 +113,7 @@ BEGIN
     SELECT ROW(h.id, h.queue, h.lane, h.kind, h.organization_id, h.cost, h.limits, h.front, NULL)::pgqueue.candidate
     FROM pgqueue.rate_room(keys, specs) AS r CROSS JOIN LATERAL (
       SELECT j.* FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key
-      ORDER BY j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
+      ORDER BY j.enqueued_at, j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
     WHERE r.free > 0 LIMIT batch);
   IF cardinality(due) > 0 THEN RETURN QUERY SELECT * FROM pgqueue.seat(due, lows); END IF;
   PERFORM pgqueue.await_rates(ARRAY(

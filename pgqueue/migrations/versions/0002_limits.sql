@@ -57,7 +57,14 @@ ALTER TABLE pgqueue.jobs
   ADD COLUMN permit bigint,
   DROP CONSTRAINT jobs_limits_few,
   -- those of its class (at most three), its kind's and its queue's
-  ADD CONSTRAINT jobs_limits_few CHECK (cardinality(limits) BETWEEN 1 AND 5);
+  ADD CONSTRAINT jobs_limits_few CHECK (cardinality(limits) BETWEEN 1 AND 5),
+  -- what the relay can read: an element that it cannot would stop it at every round
+  ADD CONSTRAINT jobs_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195})(\n([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195}))*$');
+ALTER TABLE pgqueue.outbox ADD CONSTRAINT outbox_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195})(\n([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195}))*$');
+
+-- Held jobs are admitted in the order in which they were enqueued; ids of other databases lie in ranges of their own.
+DROP INDEX pgqueue.jobs_held;
+CREATE INDEX jobs_held ON pgqueue.jobs (hold, enqueued_at, id) WHERE hold IS NOT NULL;
 
 -- Fairness: F of every organization that had a job (the highest row counts: they are only added, so that no row
 -- versions stand in front of it); the row without organization is L. Not logged: losing it costs one job each.

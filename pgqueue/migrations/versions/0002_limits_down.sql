@@ -11,5 +11,7 @@ DROP SEQUENCE pgqueue.permit_numbers;
 DROP TABLE pgqueue.rate_waits;
 DROP TABLE pgqueue.rates;
 DROP TABLE pgqueue.limits;
+DROP INDEX pgqueue.jobs_held;
+CREATE INDEX jobs_held ON pgqueue.jobs (hold, id) WHERE hold IS NOT NULL;
 DROP TYPE pgqueue.decision CASCADE;
 DROP TYPE pgqueue.candidate CASCADE;

@@ -1,0 +1,34 @@
+"""Limits in rows that no library wrote: the relay is never given one that it cannot read, and order is that of time."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.sql.client import Connection, Relay, claim, ended, enqueue_row, settle
+
+ONE = ["1 mail=acme"]
+
+
+@pytest.mark.parametrize("element", ["abc", "x mail", "1mail", "1 ", "0/0/0/0 rate:mail", "1 rate:mail", "1 a\n2", ""])
+def test_a_limit_that_the_relay_cannot_read_is_refused(conn: Connection, element: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_plain"):
+        enqueue_row(conn, limits=[element])
+
+
+def test_held_jobs_are_admitted_in_the_order_they_were_enqueued_whatever_their_ids(
+    conn: Connection, relay: Relay
+) -> None:
+    running, first, second = enqueue_row(conn, 3, limits=ONE)
+    relay.tick()
+    (job,) = claim(conn)
+    assert job.id == running
+    of_another_database = (1 << 44) + first
+    conn.execute(
+        "UPDATE pgqueue.jobs SET id = %s, enqueued_at = enqueued_at - interval '1 minute' WHERE id = %s",
+        [of_another_database, first],
+    )
+    settle(conn, ended(job, "complete"))
+    relay.tick()
+    assert [job.id for job in claim(conn)] == [of_another_database]
+    assert second < of_another_database
