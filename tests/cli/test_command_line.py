@@ -7,7 +7,6 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,17 +135,6 @@ def test_a_terminal_gets_colours_and_no_line_wider_than_itself(conn: Conn, datab
     assert plain != seen
     assert r"x\x1b" in plain
     assert max(map(len, plain.splitlines())) <= 100
-
-
-def test_help_comes_at_once() -> None:
-    command = [sys.executable, "-m", "pgqueue", "--help"]
-    subprocess.run(command, check=True, capture_output=True)  # the first writes bytecode
-    best = 10.0
-    for _ in range(3):
-        begun = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        best = min(best, time.perf_counter() - begun)
-    assert best < 1.2  # well below half a second on an idle machine; tests share theirs
 
 
 def test_help_loads_neither_the_database_driver_nor_the_worker() -> None:
