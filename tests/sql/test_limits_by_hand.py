@@ -16,6 +16,11 @@ def test_a_limit_that_the_relay_cannot_read_is_refused(conn: Connection, element
         enqueue_row(conn, limits=[element])
 
 
+def test_a_limit_that_is_too_long_for_an_index_is_refused(conn: Connection) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_short"):
+        enqueue_row(conn, limits=["1 " + "x" * 400])
+
+
 def test_held_jobs_are_admitted_in_the_order_they_were_enqueued_whatever_their_ids(
     conn: Connection, relay: Relay
 ) -> None:

@@ -59,8 +59,11 @@ ALTER TABLE pgqueue.jobs
   -- those of its class (at most three), its kind's and its queue's
   ADD CONSTRAINT jobs_limits_few CHECK (cardinality(limits) BETWEEN 1 AND 5),
   -- what the relay can read: an element that it cannot would stop it at every round
-  ADD CONSTRAINT jobs_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195})(\n([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195}))*$');
-ALTER TABLE pgqueue.outbox ADD CONSTRAINT outbox_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195})(\n([0-9]{1,9} (?!rate:)[^\n]{1,200}[^\n]{0,200}|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]{1,200}[^\n]{0,195}))*$');
+  ADD CONSTRAINT jobs_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]+|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]+)(\n([0-9]{1,9} (?!rate:)[^\n]+|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]+))*$'),
+  -- by length, not in the pattern: bounded repetition costs a hundred times the rest
+  ADD CONSTRAINT jobs_limits_short CHECK (length(limits[1]) <= 400 AND length(limits[2]) <= 400 AND length(limits[3]) <= 400 AND length(limits[4]) <= 400 AND length(limits[5]) <= 400);
+ALTER TABLE pgqueue.outbox ADD CONSTRAINT outbox_limits_plain CHECK (array_to_string(limits, chr(10)) ~ '^([0-9]{1,9} (?!rate:)[^\n]+|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]+)(\n([0-9]{1,9} (?!rate:)[^\n]+|[1-9][0-9]{0,8}/[1-9][0-9]{0,15}/[1-9][0-9]{0,8}/[1-9][0-9]{0,8} rate:[^\n]+))*$'),
+  ADD CONSTRAINT outbox_limits_short CHECK (length(limits[1]) <= 400 AND length(limits[2]) <= 400 AND length(limits[3]) <= 400 AND length(limits[4]) <= 400 AND length(limits[5]) <= 400);
 
 -- Held jobs are admitted in the order in which they were enqueued; ids of other databases lie in ranges of their own.
 DROP INDEX pgqueue.jobs_held;
