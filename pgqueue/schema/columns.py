@@ -56,9 +56,18 @@ def job_checks(table: str) -> Iterator[sa.CheckConstraint]:
         "enqueued_at_sane": "enqueued_at BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z'",
         "run_at_sane": "run_at BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z'",
         "max_attempts_bounded": "max_attempts BETWEEN 1 AND 100",
-        "limits_plain": f"array_to_string(limits, chr(10)) ~ '^{_ELEMENT}(\\n{_ELEMENT})*$'",
-        "limits_short": " AND ".join(f"length(limits[{place}]) <= 400" for place in range(1, 6)),
         "limits_few": f"cardinality(limits) BETWEEN 1 AND {3 if table == 'outbox' else 5}",
         "cost_positive": "cost BETWEEN 1 AND 1000",
     }.items():
         yield sa.CheckConstraint(rule, name=f"{table}_{name}")
+    if table == "outbox":
+        yield from _limits_checks()
+
+
+def _limits_checks() -> Iterator[sa.CheckConstraint]:
+    """Limits that the relay can read; not asked of jobs, which only the relay writes and every claim updates."""
+    yield sa.CheckConstraint(
+        f"array_to_string(limits, chr(10)) ~ '^{_ELEMENT}(\\n{_ELEMENT})*$'", name="outbox_limits_plain"
+    )
+    rule = " AND ".join(f"length(limits[{place}]) <= 400" for place in range(1, 6))
+    yield sa.CheckConstraint(rule, name="outbox_limits_short")
