@@ -13,14 +13,13 @@ from domain.jobs import (
     SyncPostMetricsJob,
 )
 from domain.models import AccountMetrics, PostMetrics
-from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
+from tests.domain.measuring import dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.models import ScheduledPost
-    from pgqueue import Job
     from tests.domain.world import World
 
 
@@ -33,12 +32,6 @@ async def post(world: World) -> ScheduledPost:
     post_id = await world.schedule()
     await world.work()
     return await world.post(post_id)
-
-
-async def _dispatch(world: World, job: Job, *, system: bool = False) -> None:
-    async with world.engine.begin() as conn:
-        await world.queue.enqueue(conn, job, context=SYSTEM if system else world.tenant.context)
-    await world.work()
 
 
 async def _metrics(world: World) -> Sequence[PostMetrics]:
@@ -62,18 +55,18 @@ async def test_numbers_follow_a_publication_and_what_is_not_told_is_not_zero(wor
 async def test_numbers_are_absolute_and_each_bucket_is_asked_for_once(world: World, post: ScheduledPost) -> None:
     job = SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC))
     world.network.audience.count(post.external_id or "", favourites_count=7)
-    await _dispatch(world, job)
+    await dispatch(world, job)
     world.network.audience.count(post.external_id or "", favourites_count=5)
-    await _dispatch(world, job)  # again after its completion
+    await dispatch(world, job)  # again after its completion
     assert [numbers.likes for numbers in await _metrics(world)] == [7]
-    await _dispatch(world, job.model_copy(update={"bucket": datetime(2026, 11, 3, tzinfo=UTC)}))
+    await dispatch(world, job.model_copy(update={"bucket": datetime(2026, 11, 3, tzinfo=UTC)}))
     assert [numbers.likes for numbers in await _metrics(world)] == [7, 5]
 
 
 async def test_a_job_from_the_dead_letters_stores_its_bucket_once(world: World, post: ScheduledPost) -> None:
     world.network.faults.set("error", calls=FOR_EVER)
     job = SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC))
-    await _dispatch(world, job)
+    await dispatch(world, job)
     for _ in range(2):
         await world.execute(
             "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'SyncPostMetricsJob' AND attempt > 0"
@@ -100,8 +93,8 @@ async def test_a_rate_limit_costs_no_attempt_and_keeps_the_next_job_from_calling
     world: World, post: ScheduledPost
 ) -> None:
     world.network.faults.set("rate_limit", seconds=300)
-    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
-    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 3, tzinfo=UTC)))
+    await dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
+    await dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 3, tzinfo=UTC)))
     assert await _metrics(world) == []
     waiting = await world.rows(
         "SELECT attempt FROM pgqueue.all_jobs WHERE kind = 'SyncPostMetricsJob' AND args ->> 'bucket' IS NOT NULL"
@@ -111,7 +104,7 @@ async def test_a_rate_limit_costs_no_attempt_and_keeps_the_next_job_from_calling
 
 async def test_a_refused_grant_is_said_on_the_account(world: World, post: ScheduledPost) -> None:
     world.network.faults.set("unauthorized")
-    await _dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
+    await dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
     assert (await world.account()).status == "needs_reauth"
 
 
@@ -121,7 +114,7 @@ async def test_the_fan_out_takes_what_is_due_and_leaves_the_rest(world: World, p
     await world.work()
     await world.execute("UPDATE smm.scheduled_posts SET next_metrics_at = :due WHERE id = :id", due=due, id=post.id)
     for _ in range(2):
-        await _dispatch(world, SyncPostMetricsJob(), system=True)
+        await dispatch(world, SyncPostMetricsJob(), system=True)
     assert [(n.scheduled_post_id, n.bucket) for n in await _metrics(world)] == [(post.id, due)]
     later = (await world.post(other)).next_metrics_at
     assert later is not None
@@ -132,7 +125,7 @@ async def test_an_account_has_one_row_a_day_and_an_empty_answer_empties_nothing(
     job = SyncAccountMetricsJob(social_account_id=world.tenant.account_id)
     await world.execute("UPDATE smm.social_accounts SET avatar_url = 'https://a.example/a.png'")
     for _ in range(2):
-        await _dispatch(world, job)
+        await dispatch(world, job)
     async with world.app.units.sessions() as session:
         [numbers] = (await session.scalars(select(AccountMetrics))).all()
     assert (numbers.followers, numbers.following, numbers.posts) == (3, 0, None)
@@ -152,7 +145,7 @@ async def test_accounts_are_asked_about_where_it_is_three_in_the_morning(world: 
         id=world.tenant.organization_id,
         zone=row.name,
     )
-    await _dispatch(world, SyncAccountMetricsJob(), system=True)
+    await dispatch(world, SyncAccountMetricsJob(), system=True)
     found = await world.rows(
         "SELECT args FROM pgqueue.all_jobs WHERE kind = 'SyncAccountMetricsJob' AND args ->> 'day' IS NOT NULL"
     )

@@ -15,13 +15,12 @@ from domain.jobs import (
     CaptureCommentsJob,
 )
 from domain.models import Comment
-from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.analytics.ladders import COMMENTS, METRICS, next_wait
+from tests.domain.measuring import dispatch
 
 if TYPE_CHECKING:
     from domain.models import ScheduledPost
-    from pgqueue import Job
     from tests.domain.world import World
 
 
@@ -34,12 +33,6 @@ async def post(world: World) -> ScheduledPost:
     post_id = await world.schedule()
     await world.work()
     return await world.post(post_id)
-
-
-async def _dispatch(world: World, job: Job, *, system: bool = False) -> None:
-    async with world.engine.begin() as conn:
-        await world.queue.enqueue(conn, job, context=SYSTEM if system else world.tenant.context)
-    await world.work()
 
 
 async def _comments(world: World) -> list[Comment]:
@@ -58,7 +51,7 @@ async def _embedding_jobs(world: World) -> int:
 async def _read_comments(world: World, post: ScheduledPost) -> None:
     """Let the next tick come, and its job run."""
     current = await world.post(post.id)
-    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=current.next_comments_at))
+    await dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=current.next_comments_at))
 
 
 async def _read_first(world: World) -> None:
@@ -98,7 +91,7 @@ async def test_the_first_reading_is_silent_and_later_ones_tell_of_what_is_new(
     assert await _embedding_jobs(world) == 1  # our own answer is no news
     assert [c.body_text for c in await _comments(world) if c.is_own] == ["obrigada"]
     await _read_comments(world, post)
-    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id))  # the first one again
+    await dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id))  # the first one again
     assert await _embedding_jobs(world) == 1
 
 
@@ -145,7 +138,7 @@ async def test_a_long_thread_is_read_by_jobs_that_follow_each_other(world: World
 async def test_the_fan_out_of_comments_dispatches_a_tick_once(world: World, post: ScheduledPost) -> None:
     await world.execute("UPDATE smm.scheduled_posts SET next_comments_at = now() - interval '1 minute'")
     for _ in range(2):
-        await _dispatch(world, CaptureCommentsJob(), system=True)
+        await dispatch(world, CaptureCommentsJob(), system=True)
     found = await world.rows(
         "SELECT state FROM pgqueue.all_jobs WHERE kind = 'CaptureCommentsJob' AND args ->> 'tick' IS NOT NULL"
     )
@@ -157,7 +150,7 @@ async def test_a_reading_that_died_leaves_the_next_tick_planned(world: World, po
     world.network.faults.set("error", calls=FOR_EVER)
     tick = datetime.now(UTC) - timedelta(minutes=1)
     await world.execute("UPDATE smm.scheduled_posts SET next_comments_at = :tick", tick=tick)
-    await _dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=tick))
+    await dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id, tick=tick))
     for _ in range(2):
         await world.execute(
             "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'CaptureCommentsJob' AND attempt > 0"

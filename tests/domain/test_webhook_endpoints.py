@@ -3,56 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.gateways.webhooks import NotAnEndpoint
 from domain.jobs import DeliverWebhookJob
-from domain.models import Organization, WebhookEndpoint
+from domain.models import Organization
 from domain.schedules import SYSTEM
-from domain.use_cases.integration.endpoints import InvalidEndpoint, Registered
+from domain.use_cases.integration.endpoints import InvalidEndpoint
 from domain.use_cases.integration.outgoing import tell_endpoints
+from tests.domain.endpoints import KIND, an_endpoint, deliveries, endpoint, received, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
-
-    from sqlalchemy import Row
-
     from tests.domain.world import World
 
 
 pytestmark = pytest.mark.anyio
-
-
-KIND = "DeliverWebhookJob"
-
-
-async def an_endpoint(world: World, path: str = "/hook", **options: Any) -> Registered:
-    registered = await world.app.integration.register_endpoint(
-        world.tenant.context, world.receiver.url + path, **options
-    )
-    world.receiver.trust(registered.secret)
-    return registered
-
-
-async def tell(world: World, **data: Any) -> None:
-    async with world.app.units.begin(world.tenant.context) as uow:
-        await tell_endpoints(uow, "post.published", data or {"post": "pão"})
-
-
-async def deliveries(world: World) -> Sequence[Row[Any]]:
-    return await world.rows("SELECT * FROM smm.webhook_deliveries ORDER BY id")
-
-
-async def endpoint(world: World, endpoint_id: UUID) -> WebhookEndpoint:
-    async with world.app.units.sessions() as session:
-        return await session.get_one(WebhookEndpoint, endpoint_id)
-
-
-def received(world: World) -> list[dict[str, Any]]:
-    return world.receiver.state()["received"]  # type: ignore[no-any-return] # JSON
 
 
 async def test_an_endpoint_that_fails_for_more_than_three_days_is_disabled(world: World) -> None:
