@@ -17,6 +17,8 @@ from tests.domain.world import Outside, World, open_world
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from domain.models import ScheduledPost
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -76,3 +78,11 @@ async def world(database_url: str, outside: Outside, tmp_path: Path, anyio_backe
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
     async with open_world(database_url, outside, tmp_path / "objects") as opened:
         yield opened
+
+
+@pytest.fixture
+async def post(world: World) -> ScheduledPost:
+    """A post that is published; what follows from it has not run yet."""
+    post_id = await world.schedule()
+    await world.work()
+    return await world.post(post_id)

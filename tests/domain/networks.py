@@ -135,3 +135,10 @@ async def _grant(world: World, network: NetworkStandIn | MastodonStandIn) -> tup
             return network.add_account("ana", SECRET), Tokens(SECRET), datetime.now(UTC) + timedelta(days=60)
         case _:
             raise AssertionError(network)
+
+
+async def work_on(on: OnNetwork, rounds: int = 4) -> None:
+    """Let time pass and work, so often."""
+    for _ in range(rounds):
+        await on.world.make_due()
+        await on.world.work()

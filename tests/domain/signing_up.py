@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
+from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, User, new_id
 from pgqueue import Context
 
 if TYPE_CHECKING:
@@ -49,3 +49,10 @@ async def state(world: World) -> dict[str, Sequence[object]]:
         "audit": await world.rows("SELECT action FROM smm.audit_log ORDER BY id"),
         "mail": [(message["to"], message["text"]) for message in world.mail.state()["messages"]],
     }
+
+
+async def an_operator(world: World) -> Context:
+    operator = User(id=new_id(), email="op@platform.example", status="active", is_operator=True)
+    async with world.app.units.sessions.begin() as session:
+        session.add(operator)
+    return Context(str(SYSTEM_ORGANIZATION), str(operator.id))

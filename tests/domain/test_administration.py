@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import InvalidateUserSessionsJob
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, User, new_id
+from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, new_id
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.identity.sessions import NotSignedIn, WrongCredentials
 from pgqueue import Context
 from tests.domain.again import again_from_the_dead
+from tests.domain.signing_up import an_operator
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -27,13 +28,6 @@ NOBODY = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 
 PASSWORD = "correct horse battery"
-
-
-async def an_operator(world: World) -> Context:
-    operator = User(id=new_id(), email="op@platform.example", status="active", is_operator=True)
-    async with world.app.units.sessions.begin() as session:
-        session.add(operator)
-    return Context(str(SYSTEM_ORGANIZATION), str(operator.id))
 
 
 async def with_a_password(world: World, user_id: UUID, email: str = "author@aurora.example") -> str:

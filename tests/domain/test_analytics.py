@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def post(world: World) -> ScheduledPost:
-    """A post that is published; what follows from it has not run yet."""
-    post_id = await world.schedule()
-    await world.work()
-    return await world.post(post_id)
-
-
 async def _metrics(world: World) -> Sequence[PostMetrics]:
     async with world.app.units.sessions() as session:
         return (await session.scalars(select(PostMetrics).order_by(PostMetrics.bucket))).all()

@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def post(world: World) -> ScheduledPost:
-    """A post that is published; what follows from it has not run yet."""
-    post_id = await world.schedule()
-    await world.work()
-    return await world.post(post_id)
-
-
 async def _comments(world: World) -> list[Comment]:
     async with world.app.units.sessions() as session:
         return list(await session.scalars(select(Comment).order_by(Comment.first_seen_at, Comment.external_id)))

@@ -10,7 +10,7 @@ from domain.models import RemoteMedia
 from domain.standins import BlueskyStandIn, InstagramStandIn, LinkedInStandIn
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.scheduling import InvalidPost
-from tests.domain.networks import PROVIDERS, OnNetwork, a_picture, connect, make
+from tests.domain.networks import PROVIDERS, OnNetwork, a_picture, connect, make, work_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,13 +39,6 @@ on_instagram = pytest.mark.parametrize("on", ["instagram"], indirect=True)
 on_linkedin = pytest.mark.parametrize("on", ["linkedin"], indirect=True)
 
 
-async def _work_on(on: OnNetwork, rounds: int = 4) -> None:
-    """Let time pass and work, so often."""
-    for _ in range(rounds):
-        await on.world.make_due()
-        await on.world.work()
-
-
 @on_bluesky
 async def test_the_record_is_the_same_on_every_attempt(on: OnNetwork) -> None:
     assert isinstance(on.network, BlueskyStandIn)
@@ -54,7 +47,7 @@ async def test_the_record_is_the_same_on_every_attempt(on: OnNetwork) -> None:
     await on.world.work()
     plan = (await on.world.post(post_id)).remote_plan
     on.spoil("drop")
-    await _work_on(on)
+    await work_on(on)
     post = await on.world.post(post_id)
     assert post.remote_plan == plan
     [record] = on.network.state()["posts"]
@@ -82,7 +75,7 @@ async def test_two_posts_with_an_expired_token_renew_it_once(on: OnNetwork) -> N
     assert isinstance(on.network, BlueskyStandIn)
     on.network.expire_access()
     posts = [await on.schedule(f"post {number}") for number in range(4)]
-    await _work_on(on)
+    await work_on(on)
     assert {(await on.world.post(post_id)).status for post_id in posts} == {"published"}
     assert on.network.called("refreshSession") == 1
     assert (await on.account()).token_version == 2
@@ -98,7 +91,7 @@ async def test_a_dead_grant_ends_the_account_and_pauses_its_later_posts(on: OnNe
         "UPDATE smm.scheduled_posts SET status = 'scheduled', scheduled_at = now() + interval '2 days' WHERE id = :id",
         id=later,
     )
-    await _work_on(on)
+    await work_on(on)
     post = await on.world.post(post_id)
     assert (post.status, post.failure_code) == ("failed", "ExpiredToken")
     account = await on.account()
@@ -114,7 +107,7 @@ async def test_a_container_that_is_not_ready_is_asked_again_later_without_an_att
     assert (await on.world.post(post_id)).status == "processing"
     assert on.texts() == []
     assert await on.world.jobs() == [("waiting", 0)]
-    await _work_on(on)
+    await work_on(on)
     assert await on.world.attempts(post_id) == [("upload", "ok"), *[("create", "ok")] * 3, ("publish", "ok")]
 
 
@@ -124,7 +117,7 @@ async def test_a_container_that_has_expired_is_made_again(on: OnNetwork) -> None
     post_id = await on.schedule()
     await on.world.work()
     on.network.expire_containers()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert on.texts() == ["olá"]
     assert await on.world.rows("SELECT FROM smm.publish_attempts WHERE phase = 'upload'")
@@ -135,7 +128,7 @@ async def test_publishing_the_same_container_again_would_have_made_a_second_post
     """The stand-in keeps the network's word: what saves us is looking first."""
     on.spoil("drop")
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert await on.world.attempts(post_id) == [
         ("upload", "ok"),
         *[("create", "ok")] * 3,
@@ -150,7 +143,7 @@ async def test_publishing_the_same_container_again_would_have_made_a_second_post
 async def test_the_refusal_of_a_repeat_names_the_post_and_that_is_ours(on: OnNetwork) -> None:
     on.spoil("drop")
     post_id = await on.schedule("100% (novo) #pão")
-    await _work_on(on)
+    await work_on(on)
     post = await on.world.post(post_id)
     assert (post.status, post.external_id) == ("published", "urn:li:share:7000000000")
 
@@ -161,7 +154,7 @@ async def test_a_named_post_that_is_not_there_leaves_the_publication_unconfirmed
     on.spoil("drop")
     on.network.hidden.add("urn:li:share:7000000000")
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "unconfirmed"
     assert on.texts() == ["olá"]
 
@@ -169,7 +162,7 @@ async def test_a_named_post_that_is_not_there_leaves_the_publication_unconfirmed
 @on_linkedin
 async def test_the_same_text_again_on_purpose_fails_and_does_not_take_the_first_post_for_its_own(on: OnNetwork) -> None:
     first, second = await on.schedule("bom dia"), await on.schedule("bom dia")
-    await _work_on(on)
+    await work_on(on)
     states = sorted([(await on.world.post(post_id)).status for post_id in (first, second)])
     assert states == ["failed", "published"]
     assert on.texts() == ["bom dia"]
@@ -181,7 +174,7 @@ async def test_a_repeat_after_a_long_time_is_not_made(on: OnNetwork) -> None:
     post_id = await on.schedule()
     await on.world.work()
     await on.world.execute("UPDATE smm.publish_attempts SET started_at = started_at - interval '11 minutes'")
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "unconfirmed"
     assert isinstance(on.network, LinkedInStandIn)
     assert on.network.called("POST /rest/posts") == 1
@@ -199,7 +192,7 @@ async def test_a_file_that_was_uploaded_is_not_uploaded_again(on: OnNetwork) -> 
     on.media_ids += [picture.id for picture in pictures]
     on.spoil("error")
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert isinstance(on.network, BlueskyStandIn)
     assert on.network.called("uploadBlob") == 2
@@ -220,7 +213,7 @@ async def test_a_post_waits_for_the_scan_of_its_file_and_an_infected_one_is_neve
     await on.world.work()
     assert (await on.world.jobs()) == [("waiting", 0)]
     await on.world.execute("UPDATE smm.media SET scan_status = 'infected'")
-    await _work_on(on)
+    await work_on(on)
     post = await on.world.post(post_id)
     assert (post.status, post.failure_code) == ("failed", "media_refused")
     assert on.texts() == []
@@ -235,10 +228,10 @@ async def test_while_another_job_may_be_calling_nobody_else_does(on: OnNetwork) 
         "UPDATE smm.publish_attempts SET outcome = NULL, finished_at = NULL, trace_id = :other", other=post_id
     )
     calls = len(on.network.state()["calls"])
-    await _work_on(on, rounds=1)
+    await work_on(on, rounds=1)
     assert len(on.network.state()["calls"]) == calls
     await on.world.execute("UPDATE smm.publish_attempts SET started_at = started_at - interval '3 minutes'")
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert on.texts() == ["olá"]
 
@@ -247,7 +240,7 @@ async def test_while_another_job_may_be_calling_nobody_else_does(on: OnNetwork) 
 async def test_an_outage_without_end_leaves_the_truth(on: OnNetwork) -> None:
     on.spoil("drop", calls=FOR_EVER)
     post_id = await on.schedule()
-    await _work_on(on, rounds=7)
+    await work_on(on, rounds=7)
     # two networks tell by reading what the calls did, two only answer the call itself
     expected = {"bluesky": "published", "instagram": "published", "linkedin": "unconfirmed", "mastodon": "unconfirmed"}
     assert (await on.world.post(post_id)).status == expected[on.provider]

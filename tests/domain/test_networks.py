@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.domain.networks import PROVIDERS, OnNetwork, connect, make
+from tests.domain.networks import PROVIDERS, OnNetwork, connect, make, work_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,17 +27,10 @@ async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNe
 every = pytest.mark.parametrize("on", PROVIDERS, indirect=True)
 
 
-async def _work_on(on: OnNetwork, rounds: int = 4) -> None:
-    """Let time pass and work, so often."""
-    for _ in range(rounds):
-        await on.world.make_due()
-        await on.world.work()
-
-
 @every
 async def test_a_post_appears_once_on_every_network(on: OnNetwork) -> None:
     post_id = await on.schedule("Pão quente às 7h #padaria")
-    await _work_on(on)
+    await work_on(on)
     post = await on.world.post(post_id)
     assert (post.status, post.failure_code) == ("published", None)
     assert post.external_id
@@ -55,7 +48,7 @@ async def test_a_lost_answer_leads_to_one_post_on_every_network(on: OnNetwork, f
         pytest.skip("its stand-in has not these switches")
     on.spoil(fault)
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert on.texts() == ["olá"]
 
@@ -64,7 +57,7 @@ async def test_a_lost_answer_leads_to_one_post_on_every_network(on: OnNetwork, f
 async def test_an_error_before_anything_was_done_leads_to_one_post(on: OnNetwork) -> None:
     on.spoil("error")
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert on.texts() == ["olá"]
 
@@ -73,14 +66,14 @@ async def test_an_error_before_anything_was_done_leads_to_one_post(on: OnNetwork
 async def test_a_crash_after_the_call_leads_to_one_post(on: OnNetwork) -> None:
     on.spoil("drop")
     post_id = await on.schedule()
-    await _work_on(on, rounds=3 if on.provider == "instagram" else 1)
+    await work_on(on, rounds=3 if on.provider == "instagram" else 1)
     assert on.texts() == ["olá"]
     assert ("publish", "unknown") in await on.world.attempts(post_id)
     # as a worker leaves it that was killed before it could write anything down
     await on.world.execute(
         "UPDATE smm.publish_attempts SET outcome = NULL, finished_at = NULL WHERE outcome = 'unknown'"
     )
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "published"
     assert on.texts() == ["olá"]
 
@@ -99,7 +92,7 @@ async def test_a_limit_spends_no_attempt_and_is_remembered_for_the_account(on: O
     waiting = await on.world.rows("SELECT attempt, run_at - pgqueue.clock() AS wait FROM pgqueue.jobs")
     assert [row.attempt for row in waiting] == [0, 0]
     assert all(timedelta(seconds=60) < row.wait <= timedelta(seconds=110) for row in waiting)
-    await _work_on(on)
+    await work_on(on)
     assert {(await on.world.post(post_id)).status for post_id in (first, second)} == {"published"}
     assert await on.world.jobs() == [("completed", 1), ("completed", 1)]
 
@@ -108,7 +101,7 @@ async def test_a_limit_spends_no_attempt_and_is_remembered_for_the_account(on: O
 async def test_a_refusal_fails_the_post_and_is_no_dead_letter(on: OnNetwork) -> None:
     on.spoil("reject")
     post_id = await on.schedule()
-    await _work_on(on)
+    await work_on(on)
     assert (await on.world.post(post_id)).status == "failed"
     assert on.texts() == []
     assert {state for state, _ in await on.world.jobs()} == {"discarded"}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import CleanupSuspendedOrgsJob, PauseOrgScheduledPostsJob
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, IllegalTransition, User, new_id
+from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, IllegalTransition
 from pgqueue import Context
 from tests.domain.again import again_from_the_dead, run_again
+from tests.domain.signing_up import an_operator
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,13 +27,6 @@ NOBODY = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 
 IN_A_WEEK = timedelta(days=7)
-
-
-async def an_operator(world: World) -> Context:
-    operator = User(id=new_id(), email="op@platform.example", status="active", is_operator=True)
-    async with world.app.units.sessions.begin() as session:
-        session.add(operator)
-    return Context(str(SYSTEM_ORGANIZATION), str(operator.id))
 
 
 async def audited(world: World, action: str) -> list[dict[str, int]]:

@@ -14,23 +14,13 @@ from domain.jobs import (
 from domain.models import UsageEvent
 from domain.schedules import SYSTEM
 from domain.use_cases.billing import usage
+from tests.domain.paying import CUSTOMER, a_customer
 
 if TYPE_CHECKING:
     from tests.domain.world import World
 
 
 pytestmark = pytest.mark.anyio
-
-
-CUSTOMER = "cus_aurora"
-
-
-async def a_customer(world: World) -> None:
-    await world.execute(
-        "UPDATE smm.organizations SET stripe_customer_id = :customer WHERE id = :id",
-        customer=CUSTOMER,
-        id=world.tenant.organization_id,
-    )
 
 
 async def use(world: World, quantity: int, when: datetime | None = None) -> None:

@@ -232,3 +232,10 @@ def enqueue_row(conn: Connection, count: int = 1, *, lane: int = 0, **columns: o
            RETURNING id"""
     ).format(sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(sql.Placeholder() * len(given)))
     return [row[0] for row in conn.execute(query, [lane, *given.values(), count])]
+
+
+def claimed(conn: Connection, relay: Relay, count: int) -> list[Claimed]:
+    for _ in range(count):
+        enqueue(conn)
+    relay.tick()
+    return claim(conn, count)

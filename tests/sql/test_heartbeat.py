@@ -13,7 +13,7 @@ from tests.sql.client import (
     Relay,
     advance_clock,
     claim,
-    enqueue,
+    claimed,
     expire_leases,
     rescue,
     statement,
@@ -31,13 +31,6 @@ def heartbeat(conn: Connection, jobs: Sequence[Claimed], worker: UUID = WORKER) 
         "lease": timedelta(seconds=30),
     }
     return [(row[0], row[1]) for row in conn.execute(cast("Any", statement("heartbeat")), params)]
-
-
-def claimed(conn: Connection, relay: Relay, count: int) -> list[Claimed]:
-    for _ in range(count):
-        enqueue(conn)
-    relay.tick()
-    return claim(conn, count)
 
 
 def test_a_heartbeat_renews_every_lease_it_names(conn: Connection, relay: Relay) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tests.sql.client import (
-    Claimed,
     Connection,
     Marks,
     Relay,
     claim,
+    claimed,
     ended,
     enqueue,
     expire_leases,
@@ -22,13 +22,6 @@ from tests.sql.client import (
 
 def rows(conn: Connection, name: str, **params: object) -> list[tuple[Any, ...]]:
     return conn.execute(cast("Any", statement(name)), params).fetchall()
-
-
-def claimed(conn: Connection, relay: Relay, count: int) -> list[Claimed]:
-    for _ in range(count):
-        enqueue(conn)
-    relay.tick()
-    return claim(conn, count)
 
 
 def test_a_lease_that_holds_is_left_alone(conn: Connection, relay: Relay) -> None:
