@@ -34,11 +34,10 @@ check: lint types test ## what has to pass before a commit
 bench: $(READY) ## figures of this machine (ARGS=--json for machines)
 	@$(BIN)/pgqueue bench --embedded $(ARGS)
 
-# Debian packs no pgvector for PostgreSQL 15, so the application's tests stay on the embedded server; what never talks to
-# a server, or brings its own, has nothing to say about one either.
+# Debian packs no pgvector for PostgreSQL 15, so the application's tests stay on the embedded server.
 test-pg15: $(READY) ## the queue's tests on PostgreSQL 15 (PG15_BIN: its programs)
 	@PGQUEUE_TEST_BIN_DIR=$(PG15_BIN) $(BIN)/python -m pytest -n 2 \
-		tests/api tests/carry tests/cli tests/guards tests/invariants tests/migrations tests/plans tests/sql tests/worker $(ARGS)
+		--ignore=tests/domain --ignore=tests/embedded --ignore=tests/house $(ARGS)
 
 clean: ## remove what was made here, the environment too
 	rm -rf $(VENV) .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
