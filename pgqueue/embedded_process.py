@@ -22,14 +22,17 @@ SIGNALS: dict[StopMode, str] = {"fast": "INT", "immediate": "QUIT"}
 STOP_TIMEOUT = 30.0
 
 # The server's parent. It reads from a pipe whose other end its owner holds: a line is the signal to send, the
-# end of the pipe means that the owner is gone. The signal is repeated because the first one may come before
-# the server listens to signals.
+# end of the pipe means that the owner is gone: then nobody else removes a temporary folder. The signal is repeated
+# because the first one may come before the server listens to signals.
 GUARD = """
 exec 3<&0 </dev/null
+temporary=$1 orphaned=
+shift
 "$@" 3<&- &
 server=$!
-{ read -r signal <&3 || signal=INT
+{ read -r signal <&3 || { signal=INT orphaned=yes; trap '' TERM; }
   while kill -s "$signal" "$server"; do sleep 1; done
+  if [ "$orphaned" ] && [ "$temporary" ]; then rm -rf -- "$temporary"; fi
 } >/dev/null 2>&1 &
 reader=$!
 exec 3<&-
@@ -71,15 +74,15 @@ def run(command: Sequence[str], account: Account) -> subprocess.CompletedProcess
 class Guarded:
     """A server that ends when the process that made this object ends, however it ends."""
 
-    def __init__(self, command: Sequence[str], account: Account, log: Path) -> None:
-        """Start the server; what it says goes to the end of `log`."""
+    def __init__(self, command: Sequence[str], account: Account, log: Path, temporary: Path | None = None) -> None:
+        """Start the server; what it says goes to the end of `log`. An owner that is killed leaves no `temporary`."""
         self._owner_pid = os.getpid()
         # the server's account owns the folder: it must not be able to point us elsewhere with a symbolic link
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "ab") as output:
             # a session of its own: Ctrl-C in the terminal is for us, the server stops after us
             self._process = subprocess.Popen(  # noqa: S603 - a constant script; what varies are its arguments
-                ["/bin/sh", "-c", GUARD, "pgqueue-embedded", *command],
+                ["/bin/sh", "-c", GUARD, "pgqueue-embedded", str(temporary or ""), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -64,7 +64,7 @@ def pgqueue_server() -> Iterator[str]:
     from pgqueue.errors import PgqueueError
 
     try:
-        with temporary_server() as embedded:
+        with temporary_server(durable=False) as embedded:
             yield embedded.url()
     except PgqueueError as error:
         raise pytest.UsageError(

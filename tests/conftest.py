@@ -29,8 +29,6 @@ CONTAINER_IMAGE = "pgvector/pgvector:pg18"
 
 # Nobody pulls the plug on a test's database; what the tests prove about crashes are crashes of processes.
 TEST_SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "synchronous_commit": "on",
     "shared_buffers": "128MB",
     "max_connections": "200",
@@ -56,7 +54,9 @@ def server() -> Iterator[str]:
             yield container.get_connection_url()
     else:
         bin_dir = os.environ.get("PGQUEUE_TEST_BIN_DIR")
-        with temporary_server(bin_dir=Path(bin_dir) if bin_dir else None, settings=TEST_SETTINGS) as embedded:
+        with temporary_server(
+            bin_dir=Path(bin_dir) if bin_dir else None, settings=TEST_SETTINGS, durable=False
+        ) as embedded:
             yield embedded.url()
 
 

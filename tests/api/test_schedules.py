@@ -87,14 +87,14 @@ def test_whatever_an_enqueue_writes_beside_the_common_columns_is_carried_over(co
     conn.execute(
         r"""UPDATE pgqueue.schedules SET options = options || '{"unique_hash": "\\x0102", "unique_while": "period",
               "unique_period": "1 days 0.500000 seconds", "unique_max_wait": "2 hours",
-              "on_conflict": "skip", "limits": ["a", "b"], "cost": 5,
+              "on_conflict": "skip", "limits": ["1 a", "2 b"], "cost": 5,
               "priority": 2}'"""
     )
     schedules.run(conn, "letters")
     query = """SELECT unique_hash, unique_while, unique_period, unique_max_wait, on_conflict, limits, cost, priority
                FROM pgqueue.outbox"""
     assert conn.execute(query).fetchall() == [
-        (b"\x01\x02", "period", timedelta(days=1, milliseconds=500), timedelta(hours=2), "skip", ["a", "b"], 5, 2)
+        (b"\x01\x02", "period", timedelta(days=1, milliseconds=500), timedelta(hours=2), "skip", ["1 a", "2 b"], 5, 2)
     ]
 
 

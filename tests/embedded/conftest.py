@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgqueue.embedded_binaries import public_temporary_folder, server_account
+from pgqueue.embedded_binaries import memory_folder, public_temporary_folder, server_account
 from tests.embedded.processes import OWNER
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     # pytest's own temporary folders are closed to the account that the server has when root runs the tests
-    parent = public_temporary_folder(server_account())
+    parent = memory_folder(server_account()) or public_temporary_folder(server_account())
     with tempfile.TemporaryDirectory(prefix="pgqueue-", dir=parent, ignore_cleanup_errors=True) as name:
         yield Path(name)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pgqueue.embedded import EmbeddedServer
 from tests.embedded.processes import FAST, OWNER, answers, is_gone, postmaster
+from tests.worker.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_a_second_process_joins_the_running_server_and_does_not_stop_it(
@@ -51,6 +52,23 @@ def test_a_killed_owner_leaves_no_server(
     process.send_signal(killed_by)
     assert is_gone(pid)
     assert not answers(url)
+
+
+def test_a_killed_owner_leaves_no_temporary_folder() -> None:
+    program = """
+from pgqueue.embedded import temporary_server
+with temporary_server(durable=False) as server:
+    print(server.folder, server.url(), flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        folder, url = process.stdout.readline().split()
+        assert answers(url)
+        process.kill()
+    eventually(lambda: not Path(folder).exists())
 
 
 def test_a_child_forked_by_the_owner_does_not_keep_the_server(

@@ -74,3 +74,12 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied_once(
     with temporary_server(settings=FAST) as server:
         assert answers(server.url())
     assert len(list(open_folder.glob("pgqueue-postgres-*"))) == 1
+
+
+def test_a_throwaway_server_lies_in_memory_only_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = embedded_binaries.server_account()
+    monkeypatch.setattr(embedded_binaries, "MEMORY_NEEDED", 1)
+    in_memory = embedded_binaries.memory_folder(account)
+    assert in_memory is None or in_memory.is_dir()
+    monkeypatch.setattr(embedded_binaries, "MEMORY_NEEDED", 2**63)
+    assert embedded_binaries.memory_folder(account) is None

@@ -10,10 +10,26 @@ from tests.sql.client import Connection, Relay, claim, ended, enqueue_row, settl
 ONE = ["1 mail=acme"]
 
 
-@pytest.mark.parametrize("element", ["abc", "x mail", "1mail", "1 ", "0/0/0/0 rate:mail", "1 rate:mail", "1 a\n2", ""])
+@pytest.mark.parametrize(
+    "element", ["abc", "x mail", "1mail", "1 ", "0/0/0/0 rate:mail", "1 rate:mail", "1234567890 a", "1/1/1/1 mail", ""]
+)
 def test_a_limit_that_the_relay_cannot_read_is_refused(conn: Connection, element: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_plain"):
         enqueue_row(conn, limits=[element])
+    with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_plain"):
+        enqueue_row(conn, limits=["1 a b", "60/60000000/10/1 rate:mail=a b", element])
+
+
+@pytest.mark.parametrize("limits", ["{NULL}", "{1 a,NULL}", "{{1 a}}", "{{1 a},{2 b}}", "[2:2]={1 a}"])
+def test_limits_that_are_no_plain_list_are_refused(conn: Connection, limits: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_listed"):
+        enqueue_row(conn, limits=limits)
+
+
+def test_a_key_may_hold_any_character(conn: Connection, relay: Relay) -> None:
+    enqueue_row(conn, limits=["1 mail=a b\nc rate:d", "60/60000000/10/1 rate:mail=a\n b"])
+    relay.tick()
+    assert len(claim(conn)) == 1
 
 
 def test_a_limit_that_is_too_long_for_an_index_is_refused(conn: Connection) -> None:
