@@ -109,6 +109,7 @@ def _environment(url: str, mail: Remote) -> dict[str, str]:
         "PGQUEUE_LEASE": "3s",
         "PGQUEUE_HEARTBEAT": "1s",
         "PGQUEUE_POLL": "1s",
+        "PGQUEUE_DRAIN": "2s",
         "SMM_FERNET_KEYS": Fernet.generate_key().decode(),
         "SMM_FINGERPRINT_KEY": secrets.token_hex(16),
         "SMM_SMTP_HOST": host,

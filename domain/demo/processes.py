@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from pgqueue.worker.lifeline import VARIABLE, lifeline
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,7 +69,7 @@ def stand_in(part: str) -> Iterator[Remote]:
 
 
 class Worker:
-    """A real `pgqueue work`."""
+    """A real `pgqueue work`; it ends when we do, however we end."""
 
     def __init__(self, name: str, log: Path) -> None:
         command = [sys.executable, "-m", "pgqueue", "work", "--queues", QUEUES, "--app", "domain.app:app"]
@@ -78,10 +80,12 @@ class Worker:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 command,
                 cwd=ROOT,
+                env={**os.environ, VARIABLE: str(lifeline())},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[lifeline()],
             )
 
     def runs(self, pid: int) -> bool:

@@ -49,10 +49,12 @@ def supervise(
     flags: Mapping[str, object] | None = None,
 ) -> int:
     """Run worker processes until a signal. ``words``: the command line of one; ``flags``: settings of `supervise`."""
+    from pgqueue.worker.lifeline import watch_lifeline
     from pgqueue.worker.supervisor import Supervisor
 
     app = load_app(app_path)
     app.take(app.settings.changed(database_url=database_url, supervise=dict(flags or {})))
+    watch_lifeline(_follow(app))
     return Supervisor(app, url_of(app), queues, words, until_empty=until_empty).run(metrics_port)
 
 

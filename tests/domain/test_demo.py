@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.worker.family import children_of, command, is_alive
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "domain.demo"]
@@ -30,32 +31,28 @@ def test_every_check_of_the_demo_holds() -> None:
     assert result["seconds"] < 60
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_demo_leaves_nothing_running(number: signal.Signals) -> None:
     with subprocess.Popen(DEMO, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         lines = iter(demo.stdout.readline, "")
-        pids = next(found for line in lines if (found := re.search(r"workers: pids (\d+), (\d+)", line)))
-        started = [int(pid) for pid in pids.groups()] + _children(demo.pid)
+        next(line for line in lines if "the first post is online" in line)
+        started = _descendants(demo.pid)
+        assert len(started) > 10  # two workers, the stand-ins, the database server and its processes
         demo.send_signal(number)
         rest = "".join(lines)
-        assert demo.wait() == 130
-    assert "everything is stopped" in rest
+        code = demo.wait()
     assert "Traceback" not in rest
-    deadline = time.monotonic() + 5
-    while left := [pid for pid in started if _lives(pid)]:
-        assert time.monotonic() < deadline, left
+    if number != signal.SIGKILL:
+        assert code == 130
+        assert "everything is stopped" in rest
+    deadline = time.monotonic() + 10
+    while left := [pid for pid in started if is_alive(pid)]:
+        assert time.monotonic() < deadline, [command(pid) for pid in left]
         os.sched_yield()
 
 
-def _children(pid: int) -> list[int]:
-    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607 - ps from the PATH
-    return [int(line) for line in done.stdout.split()]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they started."""
+    found = children_of(pid)
+    return found + [further for child in found for further in _descendants(child)]

@@ -35,6 +35,7 @@ class Process:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C of the terminal reaches the whole group, and not the tests
+                pass_fds=[int(environment["PGQUEUE_LIFELINE"])] if "PGQUEUE_LIFELINE" in environment else [],
             )
 
     def __enter__(self) -> Self:

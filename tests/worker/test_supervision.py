@@ -34,6 +34,16 @@ def test_a_supervised_pool_survives_kills(host: Host) -> None:
     assert host.pids() <= victims  # theirs are pruned later
 
 
+def test_a_supervisor_ends_with_whoever_holds_its_lifeline(host: Host) -> None:
+    host.write("[supervise]\nmax_processes = 1")
+    reading, writing = os.pipe()
+    with host.supervisor(PGQUEUE_LIFELINE=str(reading)) as supervisor:
+        eventually(lambda: host.serving() == {"a": 1, "b": 1})
+        os.close(writing)
+        assert supervisor.ends() == 0
+    os.close(reading)
+
+
 def test_processes_are_divided_evenly(host: Host) -> None:
     host.write("[supervise]\nbalance = 'simple'\nmax_processes = 3")
     with host.supervisor():
