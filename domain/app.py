@@ -21,6 +21,7 @@ from domain.contexts.identity import Identity, identity
 from domain.contexts.integration import Integration, integration
 from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
+from domain.contexts.organizations import Organizations, organizations
 from domain.contexts.publishing import Publishing, publishing
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
@@ -55,6 +56,7 @@ class Application:
     billing: Billing
     integration: Integration
     identity: Identity
+    organizations: Organizations
     media: MediaLibrary
     analytics: Analytics
     maintenance: Maintenance
@@ -91,6 +93,7 @@ def compose(
         billing=billing(parts),
         integration=integration(parts),
         identity=identity(parts, mailing),
+        organizations=organizations(parts),
         media=media(parts),
         analytics=analytics(parts),
         maintenance=maintenance(parts),

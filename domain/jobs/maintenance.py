@@ -14,6 +14,7 @@ Retention = Literal[
     "sessions",
     "user_tokens",
     "account_connections",
+    "invitations",
     "idempotency_keys",
     "webhook_bodies",
     "webhook_events",

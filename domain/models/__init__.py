@@ -42,6 +42,7 @@ from domain.models.identity import (
     SYSTEM_ORGANIZATION,
     SYSTEM_USER,
     AccountDeletion,
+    Invitation,
     Membership,
     Organization,
     User,
@@ -70,6 +71,11 @@ from domain.models.publishing import (
     RemoteMedia,
     ScheduledPost,
 )
+from domain.models.roles import (
+    RIGHTS,
+    Right,
+    Role,
+)
 from domain.models.states import (
     AccountStatus,
     DeletionStatus,
@@ -94,6 +100,7 @@ __all__ = [
     "DIMENSIONS",
     "LIMITS",
     "PROVIDERS",
+    "RIGHTS",
     "SCHEMA",
     "SYSTEM_ORGANIZATION",
     "SYSTEM_USER",
@@ -112,6 +119,7 @@ __all__ = [
     "EndpointStatus",
     "IdempotencyKey",
     "IllegalTransition",
+    "Invitation",
     "Limits",
     "Media",
     "Membership",
@@ -132,6 +140,8 @@ __all__ = [
     "RemoteMediaStatus",
     "Report",
     "ReportStatus",
+    "Right",
+    "Role",
     "ScanStatus",
     "ScheduledPost",
     "SocialAccount",

@@ -27,7 +27,16 @@ class SocialAccount(Base):
         # wiped when the account is revoked, and then only
         CheckConstraint("status = 'revoked' OR credentials <> ''", name="credentials_present"),
         UniqueConstraint("organization_id", "id"),
-        UniqueConstraint("organization_id", "provider", "base_url", "external_id", name="social_accounts_identity"),
+        # given up, it stays as the past of its posts, and the same account may be connected anew
+        Index(
+            "social_accounts_identity",
+            "organization_id",
+            "provider",
+            "base_url",
+            "external_id",
+            unique=True,
+            postgresql_where=text("status <> 'revoked'"),
+        ),
         Index("social_accounts_expiring", "access_expires_at", postgresql_where=text("status = 'active'")),
     )
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from domain.models.base import Address, Base, CreatedAt, Id, UpdatedAt, Words, needs, one_of
 from domain.models.plans import Plan
+from domain.models.roles import Role
 from domain.models.states import (
     DELETION_MOVES,
     ORGANIZATION_MOVES,
@@ -97,12 +98,35 @@ class Membership(Base):
     """A user's role in an organization."""
 
     __tablename__ = "memberships"
-    __table_args__ = (one_of("role", ("owner", "admin", "editor", "viewer")),)
+    __table_args__ = (one_of("role", Role),)
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id), primary_key=True, index=True)
     role: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class Invitation(Base):
+    """An address that may join an organization. Accepted or withdrawn it is gone: the audit log tells of it.
+
+    It needs no secret: whoever has verified the address is meant.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        one_of("role", Role),
+        UniqueConstraint("organization_id", "email"),
+        CheckConstraint("email = lower(email)", name="email_in_lower_case"),
+        Index("invitations_of_address", "email"),
+    )
+
+    id: Mapped[Id]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id))
+    email: Mapped[str]
+    role: Mapped[str]
+    invited_by: Mapped[UUID] = mapped_column(ForeignKey(User.id))
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class UserSession(Base):

@@ -50,6 +50,13 @@ def _identity(session: Session, of: Rows) -> None:
     _add(
         session,
         m.Membership(organization_id=of.organization_id, user_id=of.user_id, role="owner"),
+        m.Invitation(
+            organization_id=of.organization_id,
+            email="rui@convidado.example",
+            role="editor",
+            invited_by=of.user_id,
+            expires_at=SOON,
+        ),
         m.UserSession(user_id=of.user_id, token_hash=of.user_id.bytes, epoch=0, expires_at=SOON),
         m.UserToken(user_id=of.user_id, purpose="verify_email", email_fingerprint=HASH, expires_at=SOON),
         m.AccountDeletion(user_id=of.user_id, requested_at=NOW, due_at=SOON),

@@ -29,6 +29,7 @@ NONSENSE = [
     ("scheduled_posts_paused_knows_its_past", "UPDATE smm.scheduled_posts SET status = 'paused'"),
     ("scheduled_posts_wall_time_has_a_zone", "UPDATE smm.scheduled_posts SET wall_time = '2026-11-02 09:00'"),
     ("social_accounts_credentials_present", "UPDATE smm.social_accounts SET credentials = ''"),
+    ("invitations_email_in_lower_case", "UPDATE smm.invitations SET email = 'Rui@convidado.example'"),
     ("media_byte_size_not_negative", "UPDATE smm.media SET byte_size = -1"),
     ("media_sha256_whole", "UPDATE smm.media SET sha256 = '\\xff'"),
     ("post_media_position_not_negative", "UPDATE smm.post_media SET position = -1"),

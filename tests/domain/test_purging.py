@@ -28,6 +28,7 @@ AGES: dict[Retention, tuple[str, str, int, str, str]] = {
     "sessions": ("sessions", "expires_at", 30, "", "true"),
     "user_tokens": ("user_tokens", "expires_at", 7, "", "true"),
     "account_connections": ("account_connections", "expires_at", 7, "", "true"),
+    "invitations": ("invitations", "expires_at", 7, "", "true"),
     "idempotency_keys": ("idempotency_keys", "expires_at", 0, "", "true"),
     "webhook_bodies": ("webhook_events", "created_at", 7, "", "body IS NOT NULL"),
     "webhook_events": ("webhook_events", "created_at", 30, "", "true"),

@@ -94,7 +94,7 @@ def test_up_check_down_up(empty_database_url: str) -> None:
         assert left == []
     alembic(empty_database_url, "upgrade", "heads")
     assert {line.split()[0] for line in alembic(empty_database_url, "current").splitlines()} == {
-        "domain_0002",
+        "domain_0003",
         "pgqueue_0002",
     }
 

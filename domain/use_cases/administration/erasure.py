@@ -18,6 +18,7 @@ from domain.models import (
     EmailMessage,
     Embedding,
     IdempotencyKey,
+    Invitation,
     Media,
     Membership,
     Notification,
@@ -69,6 +70,7 @@ _OWN = (
     IdempotencyKey.user_id,
     AccountConnection.user_id,
     Membership.user_id,
+    Invitation.invited_by,
 )
 # What goes with an organization that nobody is left in; children before what they point to.
 _OF_ORGANIZATION = (
@@ -80,6 +82,7 @@ _OF_ORGANIZATION = (
     WebhookEvent.organization_id,
     WebhookEndpoint.organization_id,
     Notification.organization_id,
+    Invitation.organization_id,
 )
 
 
@@ -159,6 +162,7 @@ async def belongings(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> 
         await _blank(uow, closed)
     for own in _OWN:
         await _delete(uow, own == user.id, own, facts)
+    await _delete(uow, Invitation.email == user.email.lower(), Invitation.email, facts)
     return facts
 
 

@@ -43,6 +43,7 @@ POLICIES: Final[Mapping[Retention, Policy]] = {
     "sessions": Policy(m.UserSession, _before(m.UserSession.expires_at, 30)),
     "user_tokens": Policy(m.UserToken, or_(_before(m.UserToken.expires_at, 7), _before(m.UserToken.used_at, 7))),
     "account_connections": Policy(m.AccountConnection, _before(m.AccountConnection.expires_at, 7)),
+    "invitations": Policy(m.Invitation, _before(m.Invitation.expires_at, 7)),
     "idempotency_keys": Policy(m.IdempotencyKey, _before(m.IdempotencyKey.expires_at, 0)),
     "webhook_bodies": Policy(
         m.WebhookEvent,

@@ -1,0 +1,1 @@
+"""Organizations: who founded them, who belongs to them, and who may do what."""
