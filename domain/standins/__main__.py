@@ -1,14 +1,27 @@
-"""`python -m domain.standins <part>`: say in one line of JSON where we listen, then serve until stdin closes."""
+"""`python -m domain.standins <part>...`: say in a line of JSON where each part listens; serve until stdin closes."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 
-from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
+from domain.standins import (
+    BlueskyStandIn,
+    ClamdStandIn,
+    InstagramStandIn,
+    LinkedInStandIn,
+    MailStandIn,
+    MastodonStandIn,
+    ReceiverStandIn,
+    StripeStandIn,
+)
 
 PARTS = {
     "mastodon": MastodonStandIn,
+    "bluesky": BlueskyStandIn,
+    "instagram": InstagramStandIn,
+    "linkedin": LinkedInStandIn,
     "mail": MailStandIn,
     "clamd": ClamdStandIn,
     "stripe": StripeStandIn,
@@ -18,11 +31,14 @@ PARTS = {
 
 def main() -> int:
     """Serve. Whoever started us holds our stdin: when it goes, however it goes, so do we."""
-    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:  # noqa: PLR2004 - the program and one name
-        sys.stderr.write(f"usage: python -m domain.standins {'|'.join(PARTS)}\n")
+    names = sys.argv[1:]
+    if not names or not set(names) <= PARTS.keys():
+        sys.stderr.write(f"usage: python -m domain.standins {'|'.join(PARTS)} ...\n")
         return 2
-    with PARTS[sys.argv[1]]() as stand_in:
-        sys.stdout.write(json.dumps({"url": stand_in.url, "control": stand_in.control_url}) + "\n")
+    with ExitStack() as stack:
+        for name in names:
+            stand_in = stack.enter_context(PARTS[name]())
+            sys.stdout.write(json.dumps({"url": stand_in.url, "control": stand_in.control_url}) + "\n")
         sys.stdout.flush()
         try:
             sys.stdin.read()

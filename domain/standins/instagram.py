@@ -74,7 +74,7 @@ class InstagramStandIn(NetworkStandIn):
             case "POST", [node, "media"] if node == account:
                 return self._create(call.body)
             case "POST", [node, "media_publish"] if node == account:
-                return self._publish(call.body["creation_id"])
+                return self._publish(account, call.body["creation_id"])
             case "GET", [node, "media"] if node == account:
                 return Answer({"data": [self._shown(post) for post in reversed(self.posts)]})
             case "GET", [node]:
@@ -98,12 +98,13 @@ class InstagramStandIn(NetworkStandIn):
         self._containers[container] = {"status": "IN_PROGRESS", "polls": self.polls, "caption": body["caption"]}
         return Answer({"id": container})
 
-    def _publish(self, container_id: str) -> Answer:
+    def _publish(self, account: str, container_id: str) -> Answer:
         container = self._containers.get(container_id)
         if container is None or container["status"] not in {"FINISHED", "PUBLISHED"}:
             return _error(9007)
         container["status"] = "PUBLISHED"
-        post = {"id": self._next_id(), "text": container["caption"], "timestamp": datetime.now(UTC).isoformat()}
+        moment = datetime.now(UTC).isoformat()
+        post = {"id": self._next_id(), "account": account, "text": container["caption"], "timestamp": moment}
         self.posts.append(post)
         return Answer({"id": post["id"]})
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import html
 import threading
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 from domain.standins.audience import Audience
-from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.mastodon_api import MastodonApi
+from domain.standins.networks import page
+from domain.standins.server import LOOPBACK, QuietServer, StandIn
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
 
 KEY_KEPT = timedelta(hours=1)
 _MOST = 40
+_MOST_MEDIA = 4
 
 
 @dataclass(slots=True)
@@ -31,6 +31,17 @@ class Account:
 
 
 @dataclass(slots=True)
+class Upload:
+    """One file."""
+
+    id: str
+    account: Account
+    media_type: str
+    description: str
+    size: int
+
+
+@dataclass(slots=True)
 class Status:
     """One post."""
 
@@ -39,6 +50,7 @@ class Status:
     text: str
     created_at: datetime
     key: str
+    media: tuple[str, ...] = ()
 
 
 class MastodonStandIn(StandIn):
@@ -56,6 +68,7 @@ class MastodonStandIn(StandIn):
         self._calls = 0
         self._seen: set[str] = set()
         self._spoiled: list[dict[str, str]] = []
+        self._uploads: dict[str, Upload] = {}
         self.open_calls: dict[int, str] = {}
         self.audience = Audience()
 
@@ -68,7 +81,7 @@ class MastodonStandIn(StandIn):
         """Serve the API."""
         stand_in = self
 
-        class Handler(_Api):
+        class Handler(MastodonApi):
             mastodon = stand_in
 
         return QuietServer(address, Handler)
@@ -96,6 +109,9 @@ class MastodonStandIn(StandIn):
             case "counts":
                 self.audience.count(content.pop("status_id"), **content)
                 return {}
+            case "limit":
+                self.max_characters = int(content["characters"])
+                return {}
             case "forget-keys":
                 self.forget_keys()
                 return {}
@@ -107,8 +123,10 @@ class MastodonStandIn(StandIn):
         with self._lock:
             return {
                 "statuses": [
-                    {"id": s.id, "acct": s.account.acct, "text": s.text, "key": s.key} for s in self._statuses
+                    {"id": s.id, "acct": s.account.acct, "text": s.text, "key": s.key, "media": list(s.media)}
+                    for s in self._statuses
                 ],
+                "uploads": len(self._uploads),
                 "calls": self._calls,
                 "replays": self._replays,
                 "revoked": list(self._revoked),
@@ -137,7 +155,20 @@ class MastodonStandIn(StandIn):
         """Find who holds a token."""
         return self._accounts.get(token)
 
-    def create(self, account: Account, text: str, key: str) -> Status:
+    def upload(self, account: Account, media_type: str, description: str, size: int) -> Upload:
+        """Store a file; statuses name it by its id."""
+        with self._lock:
+            made = Upload(str(len(self._uploads) + 1), account, media_type, description, size)
+            self._uploads[made.id] = made
+            return made
+
+    def has_uploads(self, account: Account, ids: tuple[str, ...]) -> bool:
+        """Tell whether these are files of this account, as many as a status may have."""
+        with self._lock:
+            own = [self._uploads[id_] for id_ in ids if id_ in self._uploads]
+        return len(ids) <= _MOST_MEDIA and [upload.account.id for upload in own] == [account.id] * len(ids)
+
+    def create(self, account: Account, text: str, key: str, media: tuple[str, ...] = ()) -> Status:
         """Store a status, or return the one that was stored under this key before."""
         with self._lock:
             self._calls += 1
@@ -146,7 +177,7 @@ class MastodonStandIn(StandIn):
             if kept is not None and now - kept[1] < KEY_KEPT:
                 self._replays += 1
                 return kept[0]
-            status = Status(str(len(self._statuses) + 1), account, text, now, key)
+            status = Status(str(len(self._statuses) + 1), account, text, now, key, media)
             self._statuses.append(status)
             if key:
                 self._keys[account.id, key] = (status, now)
@@ -171,6 +202,7 @@ class MastodonStandIn(StandIn):
             "url": f"{self.url}/@{status.account.acct}/{status.id}",
             "visibility": "public",
             "account": {"id": status.account.id, "acct": status.account.acct},
+            "media_attachments": [{"id": id_, "type": "image"} for id_ in status.media],
         }
 
     def read(self, path: list[str]) -> dict[str, Any] | None:
@@ -206,94 +238,4 @@ class MastodonStandIn(StandIn):
             f"<p>{html.escape(s.text)}</p></article>"
             for s in statuses
         )
-        style = "body{font:16px sans-serif;max-width:40em;margin:2em auto}article{border-bottom:1px solid #ccc}"
-        return f"<!doctype html><meta charset=utf-8><title>Timeline</title><style>{style}</style>{rows}".encode()
-
-
-class _Api(JsonHandler):
-    """The HTTP side."""
-
-    mastodon: MastodonStandIn
-
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        url = urlsplit(self.path)
-        parts = url.path.strip("/").split("/")
-        if parts[:2] != ["api", "v1"]:
-            self.send(self.mastodon.timeline(), "text/html; charset=utf-8")
-            return
-        fault = self.mastodon.faults.take()
-        account = self._admit(fault)
-        if account is None:
-            return
-        if parts[2:] == ["accounts", "verify_credentials"]:
-            self.answer({"id": account.id, "acct": account.acct, "username": account.acct})
-        elif len(parts) == 5 and parts[2] == "accounts" and parts[4] == "statuses":  # noqa: PLR2004 - the parts of /api/v1/accounts/:id/statuses
-            query = parse_qs(url.query)
-            limit, max_id = int(query.get("limit", ["20"])[0]), query.get("max_id", [None])[0]
-            found = self.mastodon.listing(parts[3], limit=limit, max_id=max_id)
-            self.answer([self.mastodon.shown(status) for status in found])
-        elif (read := self.mastodon.read(parts[2:])) is not None:
-            self.answer(read)
-        else:
-            self.answer({"error": "Record not found"}, HTTPStatus.NOT_FOUND)
-
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
-        content = self.body()
-        if self.path == "/oauth/revoke":
-            self._revoke(str(content.get("token") or ""))
-            return
-        key = self.headers.get("Idempotency-Key", "")
-        fault = self.mastodon.take_fault(key)
-        account = self._admit(fault)
-        if account is None:
-            return
-        if self.path != "/api/v1/statuses":
-            self.answer({"error": "Record not found"}, HTTPStatus.NOT_FOUND)
-            return
-        text = str(content.get("status") or "").strip()
-        if not text or len(text) > self.mastodon.max_characters:
-            error = "Validation failed: Text can't be blank" if not text else "Validation failed: Text is too long"
-            self.answer({"error": error}, HTTPStatus.UNPROCESSABLE_ENTITY)
-            return
-        status = self.mastodon.create(account, text, key)
-        self._reply(status, fault)
-
-    def _revoke(self, token: str) -> None:
-        fault = self.mastodon.faults.take()
-        if fault is not None and fault.kind == "error":
-            self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
-            return
-        self.mastodon.revoke(token)
-        self.answer({})
-
-    def _reply(self, status: Status, fault: Fault | None) -> None:
-        if fault is not None and fault.kind == "drop":
-            self.hang_up()
-            return
-        if fault is not None and fault.kind == "slow":
-            me = threading.get_ident()
-            self.mastodon.open_calls[me] = status.key
-            time.sleep(fault.seconds)
-            self.mastodon.open_calls.pop(me)
-        self.answer(self.mastodon.shown(status))
-
-    def _admit(self, fault: Fault | None) -> Account | None:
-        """Check the token and the switches; answer and return None if the call ends here."""
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        account = self.mastodon.account_of(token) if scheme == "Bearer" else None
-        kind = fault.kind if fault is not None else None
-        if account is None or kind == "unauthorized":
-            self.answer({"error": "The access token is invalid"}, HTTPStatus.UNAUTHORIZED)
-            return None
-        if fault is not None and kind == "rate_limit":
-            reset = (datetime.now(UTC) + timedelta(seconds=fault.seconds)).isoformat()
-            wait = {"Retry_After": f"{fault.seconds:g}", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": reset}
-            self.answer({"error": "Too many requests"}, HTTPStatus.TOO_MANY_REQUESTS, **wait)
-            return None
-        if kind == "error":
-            self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
-            return None
-        if kind == "reject":
-            self.answer({"error": "Validation failed: Text is not welcome"}, HTTPStatus.UNPROCESSABLE_ENTITY)
-            return None
-        return account
+        return page(rows)

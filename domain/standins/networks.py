@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.server import GARBAGE, LOOPBACK, JsonHandler, QuietServer, StandIn
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -69,6 +69,12 @@ class NetworkStandIn(StandIn):
         with self.lock:
             return sum(part in path for path in self.calls)
 
+    def timeline(self) -> bytes:
+        """Return a page for people."""
+        with self.lock:
+            texts = [str(post["text"]) for post in reversed(self.posts)]
+        return page("".join(f"<article><p>{html.escape(text)}</p></article>" for text in texts))
+
     def answer(self, call: Call) -> Answer:
         """Do what was asked."""
         raise NotImplementedError
@@ -76,6 +82,12 @@ class NetworkStandIn(StandIn):
     def refuse(self, kind: str) -> Answer:
         """Refuse in this network's own words: ``unauthorized`` or ``reject``."""
         raise NotImplementedError
+
+
+def page(articles: str) -> bytes:
+    """Return a timeline as a page."""
+    style = "body{font:16px sans-serif;max-width:40em;margin:2em auto}article{border-bottom:1px solid #ccc}"
+    return f"<!doctype html><meta charset=utf-8><title>Timeline</title><style>{style}</style>{articles}".encode()
 
 
 class _Spoiled(JsonHandler):
@@ -90,6 +102,9 @@ class _Spoiled(JsonHandler):
         self._serve("POST")
 
     def _serve(self, method: str) -> None:
+        if method == "GET" and (self.path == "/" or self.path.startswith("/p/")):
+            self.send(self.network.timeline(), "text/html; charset=utf-8")
+            return
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         fault = self.network.faults.take(path=self.path)
@@ -129,22 +144,12 @@ class _Spoiled(JsonHandler):
             case "drop":
                 self.hang_up()
             case "garbage":
-                self.send(b"<html>\x00 not what you asked for", "text/html")
+                self.send(GARBAGE, "text/html")
             case "drip":
-                self._drip(fault.seconds)
+                self.drip(fault.seconds)
             case "slow":
                 time.sleep(fault.seconds)
                 return False
             case _:
                 return False
         return True
-
-    def _drip(self, seconds: float) -> None:
-        """Send a header that never ends, a byte at a time."""
-        end = time.monotonic() + seconds
-        self.close_connection = True
-        with suppress(OSError):
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-            while time.monotonic() < end:
-                self.wfile.write(b".")
-                time.sleep(0.05)

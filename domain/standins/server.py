@@ -7,6 +7,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOPBACK = "127.0.0.1"
+GARBAGE = b"<html>\x00 not what you asked for"
 _LARGEST = 1 << 20
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -113,6 +115,16 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def drip(self, seconds: float) -> None:
+        """Send a header that never ends, a byte at a time."""
+        end = time.monotonic() + seconds
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while time.monotonic() < end:
+                self.wfile.write(b".")
+                time.sleep(0.05)
 
     def hang_up(self) -> None:
         """Cut the connection without a word (a reset, so that the client notices at once)."""

@@ -44,8 +44,6 @@ async def test_a_post_appears_once_on_every_network(on: OnNetwork) -> None:
 @every
 @pytest.mark.parametrize("fault", ["drop", "slow", "drip", "garbage"])
 async def test_a_lost_answer_leads_to_one_post_on_every_network(on: OnNetwork, fault: str) -> None:
-    if on.provider == "mastodon" and fault in {"drip", "garbage"}:
-        pytest.skip("its stand-in has not these switches")
     on.spoil(fault)
     post_id = await on.schedule()
     await work_on(on)
