@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -57,6 +58,6 @@ class LinkedInStandIn(NetworkStandIn):
                 refused = {"code": "DUPLICATE_POST", "message": message, "status": 422}
                 return Answer(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
         urn = f"urn:li:share:{7_000_000_000 + len(self.posts)}"
-        text = body["commentary"].replace("\\", "")
+        text = re.sub(r"\\(.)", r"\1", body["commentary"])  # a reserved character comes behind a backslash
         self.posts.append({"urn": urn, "author": member, "commentary": body["commentary"], "text": text})
         return Answer({}, HTTPStatus.CREATED, {"x_restli_id": urn})

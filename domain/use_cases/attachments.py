@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import select
 
-from domain.gateways.failures import AuthExpired, Transient
+from domain.gateways.failures import AuthExpired, Rejected, Transient
+from domain.gateways.metadata import Damaged, without_metadata
 from domain.gateways.networks import File
 from domain.models import Media, PostMedia, RemoteMedia, ScanStatus
 from pgqueue import Snooze
@@ -26,6 +28,8 @@ SCAN_POLL = timedelta(seconds=15)
 # A scan takes seconds; after an hour the author is told. The scan's end then tries again.
 SCAN_PATIENCE = timedelta(hours=1)
 UNSCANNED = "media_unscanned"
+CHANGED = "media_changed"
+DAMAGED = "media_damaged"
 LINK_LASTS = timedelta(hours=1)
 LARGEST = 16 << 20
 
@@ -80,16 +84,23 @@ class Attachments:
         return Uploads(ready=tuple(ready))
 
     def _file(self, media: Media, alt_text: str, now: datetime) -> File:
-        key = media.storage_key
+        key, scanned = media.storage_key, media.sha256
+        media_type = media.detected_type or media.declared_type
 
         async def load() -> bytes:
             try:
-                return await self.shelf.load(key, at_most=LARGEST)
+                content = await self.shelf.load(key, at_most=LARGEST)
             except AuthExpired as error:  # the store's, not the network's
                 raise Transient(str(error), code=error.code) from error
+            if hashlib.sha256(content).digest() != scanned:
+                raise Rejected("a file of this post is not the one that was scanned", code=CHANGED)
+            try:
+                return without_metadata(content, media_type)
+            except Damaged as error:
+                raise Rejected(str(error), code=DAMAGED) from error
 
         return File(
-            media_type=media.detected_type or media.declared_type,
+            media_type=media_type,
             alt_text=alt_text,
             load=load,
             link=lambda: self.shelf.link(key, now=now, lasts=LINK_LASTS),

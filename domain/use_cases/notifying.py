@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
@@ -17,9 +18,13 @@ from domain.models import (
     User,
     new_id,
 )
+from domain.use_cases.clock import database_now
+from domain.use_cases.digests import digest_of
 from domain.use_cases.mailing import Letter, Mailing
-from domain.use_cases.wording import wording
-from pgqueue import Discard, Outcome
+from domain.use_cases.throttling import spread
+from domain.use_cases.wording import many_gone_wrong, wording
+from pgqueue import Discard, Outcome, Snooze
+from pgqueue.errors import LockTaken
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,10 +33,14 @@ if TYPE_CHECKING:
 
     from domain.jobs import PublishResult
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
+    from domain.use_cases.digests import Digest
     from pgqueue import Death, JobContext
 
 # A success is good news that can wait in the application; the others need somebody to act.
 BY_EMAIL = frozenset({"failed", "unconfirmed"})
+_BAD_NEWS = tuple(f"publish_{outcome}" for outcome in sorted(BY_EMAIL))
+_LOCK_TTL = timedelta(seconds=60)
+_BUSY = timedelta(seconds=2)
 
 
 class News(NamedTuple):
@@ -71,7 +80,7 @@ class NotifyPublishResult:
         outcome: PublishResult,
         generation: int,
     ) -> Outcome | None:
-        """Store the notice; for bad news also send a mail, written down before and after."""
+        """Store the notice; for bad news also send a mail, alone or with others of the hour."""
         news = News(scheduled_post_id, recipient_id, outcome, generation)
         if outcome not in BY_EMAIL:
             async with ctx.transaction() as session:
@@ -85,13 +94,22 @@ class NotifyPublishResult:
             if story is None:
                 return Discard("the recipient or the post is gone")
             await _notice(uow, news, story)
-            letter = Letter(
-                _key(news), f"publish_{news.outcome}", story.user.id, story.user.email, story.title, story.body
-            )
+            digest = await digest_of(uow, news.recipient_id, news.key, _BAD_NEWS)
+            now = await database_now(uow)
+        if digest is None:
+            return await self._mail(ctx, _letter(news, story))
+        if now < digest.ends:
+            return Snooze(spread(digest.ends - now), "much has gone wrong: it is told together")
+        try:
+            async with self.units.queue.lock(digest.key, ttl=_LOCK_TTL):
+                return await self._mail(ctx, _letter_of_many(digest, story.user))
+        except LockTaken:
+            return Snooze(_BUSY, "somebody else is sending this mail")
+
+    async def _mail(self, ctx: JobContext, letter: Letter) -> Outcome | None:
+        async with self.units.begin(ctx.context) as uow:
             message = await self.mailing.begin(uow, letter)
-        if message is None:
-            return None
-        return await self.mailing.send(ctx, letter, message)
+        return None if message is None else await self.mailing.send(ctx, letter, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +130,9 @@ class BuryNotification:
     ) -> None:
         """Put a mail that was being sent back to `pending`: a requeued job takes it up again."""
         news = News(scheduled_post_id, recipient_id, outcome, generation)
-        await self.mailing.bury(session, death, _key(news))
+        uow = self.mailing.units.join(session, death.context)
+        digest = await digest_of(uow, recipient_id, news.key, _BAD_NEWS)
+        await self.mailing.bury(session, death, digest.key if digest else _key(news))
 
 
 async def _story(uow: UnitOfWork, news: News) -> _Story | None:
@@ -128,6 +148,7 @@ async def _story(uow: UnitOfWork, news: News) -> _Story | None:
             User.status == "active",
             ScheduledPost.id == news.scheduled_post_id,
         )
+        .with_for_update(of=User, key_share=True)  # news of one user in turn: how many came before is counted
     )
     row = found.one_or_none()
     if row is None:
@@ -152,6 +173,15 @@ async def _notice(uow: UnitOfWork, news: News, story: _Story) -> None:
         "link": story.link,
     }
     await uow.session.execute(insert(Notification).values(values).on_conflict_do_nothing())
+
+
+def _letter(news: News, story: _Story) -> Letter:
+    return Letter(_key(news), f"publish_{news.outcome}", story.user.id, story.user.email, story.title, story.body)
+
+
+def _letter_of_many(digest: Digest, user: User) -> Letter:
+    words = many_gone_wrong(user.locale, digest.count)
+    return Letter(digest.key, "publish_digest", user.id, user.email, words.title, words.body)
 
 
 def _key(news: News) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,10 +21,13 @@ from domain.models import (
     new_id,
     transition,
 )
+from domain.use_cases.clock import database_now
+from domain.use_cases.walltimes import Moment, moment_of
+from domain.use_cases.wording import says_something
 from pgqueue import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 # Short, so that an edit or a pause until then needs to touch no job; long enough for the dispatcher's next round.
 LOOK_AHEAD = timedelta(seconds=60)
 BATCH = 500
+# What an outage has held up goes out one by one: no network likes a day's posts of an account in one second.
+SPACING = timedelta(seconds=15)
 
 
 class InvalidPost(Exception):
@@ -69,15 +75,26 @@ class DispatchDuePosts:
             .with_for_update(skip_locked=True)
         )
         rows = due.all()
-        for row in rows:
+        for row, run_at in _spaced(rows, await database_now(uow)):
             transition(row, PostStatus.DISPATCHED)
             row.dispatched_at = func.clock_timestamp()
             await uow.dispatch(
                 ProcessScheduledPostJob(scheduled_post_id=row.id, schedule_version=row.schedule_version),
-                run_at=row.scheduled_at,
+                run_at=run_at,
                 context=_context_of(row, uow.context),
             )
         return len(rows)
+
+
+def _spaced(rows: Sequence[ScheduledPost], now: datetime) -> Iterator[tuple[ScheduledPost, datetime]]:
+    """Let each post run at its time, and those of an account that are late one after the other."""
+    late: Counter[UUID] = Counter()
+    for row in rows:
+        if row.scheduled_at > now - LOOK_AHEAD:
+            yield row, row.scheduled_at
+        else:
+            yield row, now + SPACING * late[row.social_account_id]
+            late[row.social_account_id] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +113,16 @@ class SchedulePost:
         scheduled_at: datetime,
         account_ids: Sequence[UUID],
         media_ids: Sequence[UUID] = (),
+        zone: str | None = None,
     ) -> list[UUID]:
-        """Schedule one post on one or more accounts; return the ids of the scheduled posts."""
-        _check(body, scheduled_at, account_ids)
+        """Schedule one post on one or more accounts; return the ids of the scheduled posts.
+
+        With a ``zone`` (an IANA name) the time has no zone of its own: it is what the clock on the wall shows there,
+        and the instant follows should the rules of the zone change. Raises `InvalidPost`.
+        """
+        _check(body, account_ids)
         async with self.units.begin(context) as uow:
+            moment = await _moment(uow, scheduled_at, zone)
             accounts = await self._accounts(uow, account_ids)
             for account in accounts:
                 _fits(self.networks.of(account.provider).traits, account, body.strip(), len(media_ids))
@@ -114,7 +137,9 @@ class SchedulePost:
                     post_id=post.id,
                     social_account_id=account.id,
                     created_by=uow.user_id,
-                    scheduled_at=scheduled_at,
+                    scheduled_at=moment.instant,
+                    wall_time=moment.wall_time,
+                    wall_zone=moment.zone,
                 )
                 for account in accounts
             ]
@@ -151,14 +176,23 @@ class SchedulePost:
         return [accounts[account_id] for account_id in ids]
 
 
-def _check(body: str, scheduled_at: datetime, account_ids: Sequence[UUID]) -> None:
+async def _moment(uow: UnitOfWork, scheduled_at: datetime, zone: str | None) -> Moment:
+    if (scheduled_at.tzinfo is None) == (zone is None):
+        raise InvalidPost("the time has no zone" if zone is None else "the time has two zones")
+    moment = await moment_of(uow, scheduled_at, zone)
+    if moment is None:
+        raise InvalidPost(f"there is no time zone {zone!r}")
+    return moment
+
+
+def _check(body: str, account_ids: Sequence[UUID]) -> None:
     text = body.strip()
-    if not text:
+    if not says_something(text):
         raise InvalidPost("the post has no text")
     if "\x00" in text:
         raise InvalidPost("the text holds a NUL character")
-    if scheduled_at.tzinfo is None:
-        raise InvalidPost("the time has no zone")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidPost("the text holds half a character")
     if not account_ids:
         raise InvalidPost("choose at least one account")
     if len(set(account_ids)) != len(account_ids):

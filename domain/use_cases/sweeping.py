@@ -14,6 +14,7 @@ from domain.use_cases.attachments import UNSCANNED
 from domain.use_cases.publications import DEAD_LETTER, IN_FLIGHT, database_now
 from domain.use_cases.renewing import REAUTH
 from domain.use_cases.retrying import dispatch_retry
+from domain.use_cases.walltimes import keep_wall_times
 from pgqueue import Context
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class SweepStuckPosts:
 
     async def within(self, uow: UnitOfWork) -> int:
         """Sweep in this transaction; return how many got a job."""
+        await keep_wall_times(uow)
         doubtful = await self._doubtful(uow)
         for row in doubtful:
             await dispatch_retry(uow, row, "reconcile", _context_of(row))

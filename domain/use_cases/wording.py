@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.jobs import PublishResult
+
+# letters and signs that fonts leave empty: the fillers of Hangul, and Braille without a dot
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,21 @@ def wording(locale: str, result: PublishResult) -> Wording:
     return (PORTUGUESE if locale.lower().startswith("pt") else ENGLISH)[result]
 
 
+def many_gone_wrong(locale: str, count: int) -> Wording:
+    """Choose the words for what is told together at the end of an hour."""
+    if locale.lower().startswith("pt"):
+        return Wording(
+            f"Mais {count} publicações precisam da sua atenção",
+            f"Além das que já avisamos, {count} publicações falharam ou não puderam ser confirmadas na última hora.\n\n"
+            "Os detalhes de cada uma estão nos avisos do aplicativo.",
+        )
+    return Wording(
+        f"{count} more publications need your attention",
+        f"Besides those that we have told you of, {count} publications failed or could not be confirmed within the "
+        "last hour.\n\nThe notices in the application say more of each.",
+    )
+
+
 def marked_for_deletion(locale: str) -> Wording:
     """Choose the words for an organization that will be deleted; places for ``name`` and ``day``."""
     if locale.lower().startswith("pt"):
@@ -64,3 +83,8 @@ def marked_for_deletion(locale: str) -> Wording:
         "The organization {name} has been suspended for more than 30 days and will be deleted on {day}. Contact us "
         "before that if this is a mistake.",
     )
+
+
+def says_something(text: str) -> bool:
+    """Tell whether a reader would see anything: letters, digits, signs; not only gaps and marks without a body."""
+    return any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in text)

@@ -30,8 +30,7 @@ def an_image(kind: str = "JPEG", size: tuple[int, int] = (1200, 800), *, turned:
     image.paste("blue", (0, 0, size[0] // 2, size[1]))
     exif = image.getexif()
     exif.get_ifd(PLACE)[2] = (23.0, 33.0, 0.0)
-    if turned:
-        exif[ORIENTATION] = 6  # to be turned by 90 degrees
+    exif[ORIENTATION] = 6 if turned else 1  # to be turned by 90 degrees, or upright
     written = io.BytesIO()
     image.save(written, kind, exif=exif)
     return written.getvalue()

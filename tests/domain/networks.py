@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ async def connect(world: World, provider: str, network: NetworkStandIn | Mastodo
     return on_network
 
 
-def a_picture(world: World) -> Media:
+def a_picture(world: World, content: bytes = b"jpg") -> Media:
     """Make the row of a file that was scanned."""
     media_id = new_id()
     return Media(
@@ -114,8 +115,8 @@ def a_picture(world: World) -> Media:
         filename="pão.jpg",
         declared_type="image/jpeg",
         detected_type="image/jpeg",
-        byte_size=3,
-        sha256=bytes(32),
+        byte_size=len(content),
+        sha256=hashlib.sha256(content).digest(),
         scan_status="clean",
         scanned_at=datetime.now(UTC),
     )

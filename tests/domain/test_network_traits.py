@@ -10,6 +10,7 @@ from domain.models import RemoteMedia
 from domain.standins import BlueskyStandIn, InstagramStandIn, LinkedInStandIn
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.scheduling import InvalidPost
+from tests.domain.files import an_image
 from tests.domain.networks import PROVIDERS, OnNetwork, a_picture, connect, make, work_on
 
 if TYPE_CHECKING:
@@ -182,12 +183,13 @@ async def test_a_repeat_after_a_long_time_is_not_made(on: OnNetwork) -> None:
 
 @pytest.mark.parametrize("on", ["mastodon", "bluesky"], indirect=True)
 async def test_a_file_that_was_uploaded_is_not_uploaded_again(on: OnNetwork) -> None:
-    pictures = [a_picture(on.world) for _ in range(2)]
+    content = an_image(size=(8, 8))
+    pictures = [a_picture(on.world, content) for _ in range(2)]
     async with on.world.app.units.begin(on.world.tenant.context) as uow:
         uow.session.add_all(pictures)
     for picture in pictures:
         await on.world.app.publishing.publish_scheduled_post.prepare.attachments.shelf.put(  # type: ignore[attr-defined] # the store
-            picture.storage_key, b"jpg"
+            picture.storage_key, content
         )
     on.media_ids += [picture.id for picture in pictures]
     on.spoil("error")

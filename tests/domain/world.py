@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
+    from pgqueue.telemetry import Subscriber
 
 TOKEN = "a-token-nobody-may-see"
 _CAN_RUN = """SELECT count(*) AS n FROM pgqueue.all_jobs
@@ -81,6 +82,8 @@ class World:
     tenant: Tenant
     stranger: Tenant
     worker: asyncio.Task[int] | None = None
+    subscribers: list[Subscriber] = field(default_factory=list)
+    """Who hears what the worker does; nobody by default."""
 
     async def schedule(self, body: str = "olá", *, when: datetime | None = None, tenant: Tenant | None = None) -> UUID:
         tenant = tenant or self.tenant
@@ -92,7 +95,7 @@ class World:
     async def work(self) -> None:
         """Let a worker run (from the first call on) until nothing is left that can run now."""
         if self.worker is None:
-            worker = Worker(self.queue_app, self.url, limits(self.queue_app, None), Telemetry([]))
+            worker = Worker(self.queue_app, self.url, limits(self.queue_app, None), Telemetry(self.subscribers))
             self.worker = asyncio.create_task(_until_cancelled(worker))
         async with asyncio.timeout(20):
             while (await self.rows(_CAN_RUN))[0].n:
