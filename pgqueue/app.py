@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pgqueue.errors import ConfigurationError, UnknownKind, UnknownQueue
-from pgqueue.job import RETENTION, Job, JobFailed
+from pgqueue.job import Job, JobFailed
+from pgqueue.policy import RETENTION, Idempotency
 from pgqueue.schedule import Schedule, entry_of
 from pgqueue.setting_tables import PRIORITIES, QueueSettings
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from pgqueue.job import Policy
+    from pgqueue.policy import Policy
     from pgqueue.queue import AsyncQueue, Queue
     from pgqueue.schedule import Entry
     from pgqueue.settings import Settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class App:
     """What a worker needs to know of an application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker needs to know, one each
         self,
         *,
         queue: Queue | AsyncQueue,
@@ -38,6 +39,7 @@ class App:
         schedules: Iterable[Schedule] = (),
         engine: Engine | None = None,
         async_engine: AsyncEngine | None = None,
+        idempotency_required: bool = False,
     ) -> None:
         """Check everything that can be checked without a database; all faults are told at once.
 
@@ -51,6 +53,7 @@ class App:
             schedules: what recurs; workers keep these entries in the database.
             engine: for ``with ctx.transaction()``; default: made from the queue's database URL.
             async_engine: the same for ``async with``.
+            idempotency_required: refuse kinds that do not say with ``idempotency=`` why a second run does no harm.
 
         Raises:
             ConfigurationError: unknown queue, a kind defined twice, a listener that cannot listen, no jobs, a
@@ -62,6 +65,7 @@ class App:
         self.handle = handle
         self.engine = engine
         self.async_engine = async_engine
+        self._idempotency_required = idempotency_required
         self.path: str | None = None
         """``module:attribute``, when it was loaded by that: a child process finds it the same way."""
         self.on_job_failed = tuple(on_job_failed)
@@ -85,6 +89,9 @@ class App:
             other = kinds.setdefault(job.kind, job)
             if other is not job:
                 yield f"the kind {job.kind!r} is defined twice: {_where(other)} and {_where(job)}"
+            if self._idempotency_required and job.policy.idempotency is None:
+                words = ", ".join(f'"{word}"' for word in get_args(Idempotency))
+                yield f"{job.__name__} does not say why it may run twice; give it idempotency= one of {words}"
             if job.policy.queue not in self.settings.queues:
                 known = ", ".join(sorted(self.settings.queues))
                 missing = f"{job.policy.queue!r}, which the settings do not name; known: {known}"
@@ -157,6 +164,7 @@ class App:
                 "backoff_seconds": [wait.total_seconds() for wait in job.policy.retry.backoff],
                 "use_case": job.policy.use_case,
                 "dispatched_by": list(job.policy.dispatched_by),
+                "idempotency": job.policy.idempotency,
             }
             for name, job in sorted(self.kinds.items())
         ]

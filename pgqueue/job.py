@@ -4,78 +4,27 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pgqueue.duration import Duration, duration
-from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.errors import InvalidJob
 from pgqueue.isolation import check_limits, isolation
-from pgqueue.limit import Limit, Rate, check_keys, checked_limits
-from pgqueue.retry import Retry
-from pgqueue.unique import Unique
+from pgqueue.limit import check_keys
+from pgqueue.policy import Policy, check_values, kept, times, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pgqueue.context import Context
+    from pgqueue.duration import Duration
+    from pgqueue.limit import Limit, Rate
+    from pgqueue.policy import Idempotency, Priority
+    from pgqueue.retry import Retry
+    from pgqueue.unique import Unique
 
-_KEEP_COMPLETED = timedelta(hours=1)
-_KEEP_ENDED = timedelta(days=7)
-_MAX_AGE = timedelta(days=7)
 _MOST_ID = 2**63 - 1  # bigint
-_MOST_COST = 1000
-RETENTION = ("retain", "retain_cancelled", "retain_discarded", "retain_dead")
-Priority = Literal["high", "normal", "low"]
-LANES: dict[str, int] = {"normal": 0, "high": 1, "low": 2}
-"""Where the jobs of a priority stand; the claim serves 1 before 0 before 2."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a kind of job is treated. What is not said has the defaults below."""
-
-    queue: str = "default"
-    timeout: timedelta | None = None
-    """None: the queue's timeout."""
-    retry: Retry = field(default_factory=Retry)
-    retain: timedelta | None = None
-    """How long the row of a completed job is kept; "0s" keeps none (for kinds of high volume). None: as its queue."""
-    retain_cancelled: timedelta | None = None
-    retain_discarded: timedelta | None = None
-    retain_dead: timedelta | None = None
-    """How long a dead letter is kept that nobody handles. None: as its queue says, else for ever."""
-    max_age: timedelta = _MAX_AGE
-    """How long after its first due time a job may still be snoozed."""
-    executor: str | None = None
-    """"process": a child process. None: `async def run` is awaited, `def run` goes to a thread."""
-    memory: int | None = None
-    """How many bytes a run may allocate in its child process."""
-    cpu: timedelta | None = None
-    """How much processor time a run may use in its child process."""
-    unique: Unique | None = None
-    """None: any number of equal jobs."""
-    limit: tuple[Limit | Rate, ...] = ()
-    """How many may run at once, or start in a time, by key; a job has to fit all of them."""
-    cost: int | None = None
-    """How many ordinary jobs one of this kind weighs in a fair queue. None: one."""
-    priority: Priority = "normal"
-    """Which jobs of the same queue go before which; lower ones keep an eighth."""
-    version: int = 1
-    use_case: str = ""
-    dispatched_by: tuple[str, ...] = ()
-    safe: frozenset[str] = frozenset()
-
-    def kept_seconds(self, moment: str) -> float:
-        """How long the row of a job that ended so ("complete", "cancel", "discard") is kept, in seconds."""
-        said, default = {
-            "complete": (self.retain, _KEEP_COMPLETED),
-            "cancel": (self.retain_cancelled, _KEEP_ENDED),
-            "discard": (self.retain_discarded, _KEEP_ENDED),
-        }[moment]
-        return (default if said is None else said).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +63,6 @@ def _check_methods(job: type[BaseModel]) -> None:
             )
 
 
-def _check_values(name: str, retry: object, unique: object, version: int) -> None:
-    """Refuse policies that are not what their keyword takes."""
-    if retry is not None and not isinstance(retry, Retry):
-        raise TypeError(f"{name} retry is {retry!r}; give Retry(max_attempts=3, backoff=[...])")
-    if version < 1:
-        raise TypeError(f"{name} version is {version!r}; count payload versions from 1")
-    if unique is not None and not isinstance(unique, Unique):
-        raise TypeError(f"{name} unique is {unique!r}; give Unique('field', while_='live')")
-
-
 def _check_concrete(job: type[Job]) -> None:
     """Refuse what cannot run, or names fields that it does not have."""
     if job.policy.unique is not None:
@@ -131,41 +70,6 @@ def _check_concrete(job: type[Job]) -> None:
     check_keys(job.policy.limit, job.model_fields, f"{job.__name__}'s")
     if not callable(getattr(job, "run", None)):
         raise TypeError(f"{job.__name__} has no run(self, app, ctx); write one, or say abstract=True for a base class")
-
-
-def checked_priority(priority: Priority | None, what: str) -> Priority | None:
-    """Refuse a word that is no priority."""
-    if priority is not None and priority not in LANES:
-        raise InvalidJob(f"{what} is {priority!r}; give one of {', '.join(map(repr, sorted(LANES)))}")
-    return priority
-
-
-def _positive(value: Duration, what: str) -> timedelta:
-    length = duration(value, what=what)
-    if length <= timedelta(0):
-        raise ConfigurationError(f"{what} is {value!r}; it must be longer than nothing")
-    return length
-
-
-def _times(name: str, **lengths: Duration | None) -> dict[str, Any]:
-    """Read the keywords that are lengths of time, and longer than nothing."""
-    return {key: _positive(value, f"{name} {key}") for key, value in lengths.items() if value is not None}
-
-
-def _kept(name: str, **lengths: Duration | None) -> dict[str, Any]:
-    """Read the keywords that say how long a row is kept, which may be not at all."""
-    return {key: duration(value, what=f"{name} {key}") for key, value in lengths.items() if value is not None}
-
-
-def _turns(name: str, limit: object, cost: int | None, priority: Priority | None) -> dict[str, Any]:
-    """Read the keywords that say when a job has its turn."""
-    if cost is not None and (type(cost) is not int or not 1 <= cost <= _MOST_COST):
-        raise TypeError(f"{name} cost is {cost!r}; give 1 to {_MOST_COST}: how many ordinary jobs one weighs")
-    return {
-        "limit": None if limit is None else checked_limits(limit, name),
-        "cost": cost,
-        "priority": checked_priority(priority, f"{name} priority"),
-    }
 
 
 def checked_job(job: object) -> Job:
@@ -235,6 +139,7 @@ class Job(BaseModel):
         limit: Limit | Rate | Sequence[Limit | Rate] | None = None,
         cost: int | None = None,
         priority: Priority | None = None,
+        idempotency: Idempotency | None = None,
         version: int = 1,
         kind: str | None = None,
         use_case: str = "",
@@ -251,11 +156,11 @@ class Job(BaseModel):
         cls.kind = kind or cls.__name__
         cls.abstract = abstract
         name = f"{cls.__name__}'s"
-        given: dict[str, Any] = {"queue": queue, "retry": retry, "unique": unique}
-        given |= _times(name, timeout=timeout, max_age=max_age, retain_dead=retain_dead)
-        given |= _kept(name, retain=retain, retain_cancelled=retain_cancelled, retain_discarded=retain_discarded)
-        given |= _turns(name, limit, cost, priority) | isolation(name, executor, memory, cpu)
-        _check_values(name, retry, unique, version)
+        given: dict[str, Any] = {"queue": queue, "retry": retry, "unique": unique, "idempotency": idempotency}
+        given |= times(name, timeout=timeout, max_age=max_age, retain_dead=retain_dead)
+        given |= kept(name, retain=retain, retain_cancelled=retain_cancelled, retain_discarded=retain_discarded)
+        given |= turns(name, limit, cost, priority) | isolation(name, executor, memory, cpu)
+        check_values(name, retry, unique, idempotency, version)
         cls.policy = replace(
             cls.policy,
             **{field: value for field, value in given.items() if value is not None},

@@ -14,7 +14,8 @@ from pgqueue.duration import Duration, duration
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
 
 if TYPE_CHECKING:
-    from pgqueue.job import Job, Policy
+    from pgqueue.job import Job
+    from pgqueue.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from pgqueue.context import Context, checked_note, required_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
 from pgqueue.effects import AsyncEffects, SyncEffects
 from pgqueue.errors import InvalidJob, UnknownQueue
-from pgqueue.job import LANES, checked_id, checked_ids, checked_job, checked_priority
+from pgqueue.job import checked_id, checked_ids, checked_job
 from pgqueue.limit import elements
 from pgqueue.payload import encode
+from pgqueue.policy import LANES, checked_priority
 from pgqueue.queries.control import Control
 from pgqueue.queries.lifecycle import Enqueued, Lifecycle
 from pgqueue.settings import Settings
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
     from pgqueue.duration import Duration
-    from pgqueue.job import Job, Priority
+    from pgqueue.job import Job
+    from pgqueue.policy import Priority
     from pgqueue.when import When
 
 _BULK = 1  # the lane of enqueue_many

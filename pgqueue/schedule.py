@@ -20,6 +20,7 @@ from pgqueue.duration import duration
 from pgqueue.errors import ConfigurationError, MissingContext, PgqueueError, UnknownSchedule
 from pgqueue.job import Job, checked_job
 from pgqueue.queries.schedules import Recurrence
+from pgqueue.retry import Retry
 from pgqueue.timing import timing, zone
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Schedule:
     """With ``missed="all"``: the latest so many."""
     jitter: Duration = timedelta()
     """A job starts up to so much later than its tick; how much is fixed for each entry and tick."""
+    max_attempts: int | None = None
+    """Of the jobs of this entry, where their class says otherwise: 1 leaves what failed to the next tick."""
     context: Context | None = None
     """Whose jobs they are; default: the settings' organization and user. Each tick has a correlation id of its own."""
 
@@ -146,6 +149,8 @@ def _job(schedule: Schedule, *, queue: Queue | AsyncQueue) -> Entry:
         name: _portable(value) for name, value in row.items() if value is not None and name not in _COLUMNS | _MADE_ANEW
     }
     own = {name: row[name] for name in _COLUMNS}
+    if schedule.max_attempts is not None:
+        own["max_attempts"] = Retry(max_attempts=schedule.max_attempts).max_attempts
     return own | {"args": json.loads(row["args"]), "options": options}
 
 

@@ -74,6 +74,7 @@ def kinds(ctx: typer.Context, *, app: AppPath = None) -> None:
         Column("backoff"),
         Column("use case", grows=True),
         Column("dispatched by", grows=True),
+        Column("runs twice by"),
     )
     rows = [
         (
@@ -84,6 +85,7 @@ def kinds(ctx: typer.Context, *, app: AppPath = None) -> None:
             ", ".join(age(seconds) for seconds in kind["backoff_seconds"]),
             kind["use_case"],
             ", ".join(kind["dispatched_by"]),
+            kind["idempotency"],
         )
         for kind in described
     ]

@@ -147,6 +147,7 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     missed: Annotated[Missed, typer.Option(help="Missed runs: none, one for all, or each.")] = Missed.once,
     most: Annotated[int, typer.Option(min=1, max=1000, help="With --missed all: the latest so many.")] = 100,
     jitter: Annotated[str, typer.Option(help="Spread starts over so much time behind each tick.")] = "0s",
+    max_attempts: Annotated[int | None, typer.Option(min=1, max=100, help="Default: as the class says.")] = None,
     organization: Annotated[str | None, typer.Option(help="Whose jobs; default: the App's settings.")] = None,
     user: Annotated[str | None, typer.Option(help="Whose jobs; default: the App's settings.")] = None,
     change: Annotated[bool, typer.Option("--change", help="Put it in the place of an entry added before.")] = False,
@@ -164,6 +165,7 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
         missed=missed.value,
         most=most,
         jitter=jitter,
+        max_attempts=max_attempts,
         context=_context(organization, user),
     )
     entry = entry_of(schedule, application.queue)

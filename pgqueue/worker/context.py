@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
-    from pgqueue.job import Policy
     from pgqueue.outcome import Claimed
+    from pgqueue.policy import Policy
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.worker.engines import Engines
 

@@ -24,8 +24,9 @@ from pgqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from pgqueue.app import App
-    from pgqueue.job import Job, Policy
+    from pgqueue.job import Job
     from pgqueue.outcome import Claimed, Outcome, Settlement
+    from pgqueue.policy import Policy
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.settings import Settings
     from pgqueue.telemetry import Telemetry

@@ -46,6 +46,21 @@ def test_every_verb_of_an_entry(conn: psycopg.Connection[Row]) -> None:
     assert schedules.all(conn) == []
 
 
+def test_an_entry_s_jobs_may_have_fewer_attempts_than_their_class_says(conn: psycopg.Connection[Row]) -> None:
+    schedules.add(conn, entry("as_the_class_says"))
+    schedules.add(conn, entry("once", max_attempts=1))
+    for name in ("as_the_class_says", "once"):
+        schedules.run(conn, name)
+    rows = conn.execute("SELECT max_attempts FROM pgqueue.outbox ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == [Letter.policy.retry.max_attempts, 1]
+
+
+@pytest.mark.parametrize("number", [0, 101, True, "3"])
+def test_a_number_of_attempts_that_no_class_could_have_is_refused(conn: psycopg.Connection[Row], number: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"schedule 'letters': max_attempts is .*; give 1 to 100"):
+        schedules.add(conn, entry(max_attempts=number))
+
+
 @pytest.mark.anyio
 async def test_the_asynchronous_face_has_the_same_verbs(aconn: psycopg.AsyncConnection[Row]) -> None:
     await asynchronous.add(aconn, entry())

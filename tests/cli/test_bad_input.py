@@ -175,6 +175,7 @@ def test_kinds_needs_no_database(bare_cli: Cli, app: str) -> None:
             "backoff_seconds": [60.0, 300.0, 900.0],
             "use_case": "Greeting",
             "dispatched_by": ["Welcome"],
+            "idempotency": None,
         }
     ]
     assert "60s, 5m, 15m" in bare_cli("kinds", "--app", app).out

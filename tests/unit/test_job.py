@@ -213,8 +213,22 @@ def test_kinds_describe_themselves_with_units_in_the_keys() -> None:
             "backoff_seconds": [5.0],
             "use_case": "SendGreeting",
             "dispatched_by": ["SignUp"],
+            "idempotency": None,
         }
     ]
+
+
+def test_a_kind_says_why_it_may_run_twice_if_the_app_wants_to_know() -> None:
+    said = define("Said", idempotency="lock")
+    [kind] = App(queue=QUEUE, jobs=[said], idempotency_required=True).describe()
+    assert kind["idempotency"] == "lock"
+    with pytest.raises(ConfigurationError, match=r"Greet does not say why it may run twice; give it idempotency= one"):
+        App(queue=QUEUE, jobs=[said, Greet], idempotency_required=True)
+
+
+def test_a_way_to_run_twice_that_nobody_knows_fails_at_import() -> None:
+    with pytest.raises(TypeError, match=r"idempotency is 'luck'; give one of 'state check', 'lock', 'key', 'transac"):
+        define(idempotency="luck")
 
 
 def test_an_unknown_kind_is_told_with_the_known_ones() -> None:

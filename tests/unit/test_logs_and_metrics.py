@@ -14,11 +14,11 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pgqueue.failure import Failure
-from pgqueue.job import Policy
 from pgqueue.logs import LineWriter, configure
 from pgqueue.metrics import MetricsSubscriber
 from pgqueue.outcome import Snooze, bury, decide, give_back, refuse
 from pgqueue.outlet import Outlet
+from pgqueue.policy import Policy
 from pgqueue.telemetry import Telemetry
 from tests.unit.claims import claimed
 

@@ -10,8 +10,8 @@ import pytest
 from pgqueue import Cancel, Continue, Dead, Discard, Done, Job, JobContext, Retry, RetryIn, Snooze
 from pgqueue.errors import ConfigurationError
 from pgqueue.failure import Failure
-from pgqueue.job import Policy
 from pgqueue.outcome import Claimed, Outcome, Settlement, bury, crash, decide, give_back, refuse
+from pgqueue.policy import Policy
 from tests.unit.claims import claimed
 
 POLICY = Policy(retry=Retry(3, ["60s", "300s"]), retain=timedelta(hours=2))

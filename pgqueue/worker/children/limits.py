@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pgqueue.job import Policy
+    from pgqueue.policy import Policy
 
 
 @contextlib.contextmanager
