@@ -130,5 +130,10 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
 
 _SETTINGS: Final = settings()
 app: Final = App(
-    queue=AsyncQueue(_SETTINGS), jobs=JOBS, schedules=SCHEDULES, handle=open_application, settings=_SETTINGS
+    queue=AsyncQueue(_SETTINGS),
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    handle=open_application,
+    settings=_SETTINGS,
+    idempotency_required=True,
 )

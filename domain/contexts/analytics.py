@@ -13,8 +13,12 @@ from domain.use_cases.analytics.asking import Asking
 from domain.use_cases.analytics.comments import BuryComments, CaptureComments, FanOutComments
 from domain.use_cases.analytics.posts import FanOutPostMetrics, SyncPostMetrics
 from domain.use_cases.analytics.similarity import GenerateEmbedding, SimilarPosts
+from domain.use_cases.forms import OneOrSweep
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+    from uuid import UUID
+
     from domain.contexts import Parts
 
 
@@ -22,9 +26,9 @@ if TYPE_CHECKING:
 class Analytics:
     """The use cases of this context."""
 
-    sync_post_metrics: SyncPostMetrics
-    sync_account_metrics: SyncAccountMetrics
-    capture_comments: CaptureComments
+    sync_post_metrics: OneOrSweep[UUID, datetime | None]
+    sync_account_metrics: OneOrSweep[UUID, date | None]
+    capture_comments: OneOrSweep[UUID, datetime | None]
     bury_comments: BuryComments
     generate_embedding: GenerateEmbedding
     similar_posts: SimilarPosts
@@ -37,9 +41,9 @@ def analytics(parts: Parts) -> Analytics:
     asking = Asking(parts.units, readers, parts.vault)
     provider = embedder(parts.configuration, parts.http, parts.breakers)
     return Analytics(
-        sync_post_metrics=SyncPostMetrics(parts.units, asking, FanOutPostMetrics(parts.units)),
-        sync_account_metrics=SyncAccountMetrics(parts.units, asking, FanOutAccountMetrics(parts.units)),
-        capture_comments=CaptureComments(parts.units, asking, FanOutComments(parts.units)),
+        sync_post_metrics=OneOrSweep(SyncPostMetrics(parts.units, asking), FanOutPostMetrics(parts.units)),
+        sync_account_metrics=OneOrSweep(SyncAccountMetrics(parts.units, asking), FanOutAccountMetrics(parts.units)),
+        capture_comments=OneOrSweep(CaptureComments(parts.units, asking), FanOutComments(parts.units)),
         bury_comments=BuryComments(parts.units),
         generate_embedding=GenerateEmbedding(parts.units, provider),
         similar_posts=SimilarPosts(parts.units, provider),

@@ -14,8 +14,11 @@ from domain.use_cases.billing.events import (
     ReplayMissedStripeEvents,
 )
 from domain.use_cases.billing.usage import FanOutUsage, SyncUsageRecords
+from domain.use_cases.forms import OneOrSweep
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from domain.contexts import Parts
 
 
@@ -24,11 +27,11 @@ class Billing:
     """The use cases of this context."""
 
     receive_stripe_event: ReceiveStripeEvent
-    process_stripe_webhook: ProcessStripeWebhook
+    process_stripe_webhook: OneOrSweep[str]
     bury_stripe_event: BuryStripeEvent
     check_expired_subscriptions: CheckExpiredSubscriptions
     downgrade_to_free_plan: DowngradeToFreePlan
-    sync_usage_records: SyncUsageRecords
+    sync_usage_records: OneOrSweep[str, date | None]
 
 
 def billing(parts: Parts) -> Billing:
@@ -42,9 +45,9 @@ def billing(parts: Parts) -> Billing:
     stripe = Stripe(parts.http, parts.breakers, access, deadline=configuration.network_deadline)
     return Billing(
         receive_stripe_event=ReceiveStripeEvent(units, stripe),
-        process_stripe_webhook=ProcessStripeWebhook(units, stripe, ReplayMissedStripeEvents(units, stripe)),
+        process_stripe_webhook=OneOrSweep(ProcessStripeWebhook(units, stripe), ReplayMissedStripeEvents(units, stripe)),
         bury_stripe_event=BuryStripeEvent(units),
         check_expired_subscriptions=CheckExpiredSubscriptions(units),
         downgrade_to_free_plan=DowngradeToFreePlan(units, stripe),
-        sync_usage_records=SyncUsageRecords(units, stripe, FanOutUsage(units)),
+        sync_usage_records=OneOrSweep(SyncUsageRecords(units, stripe), FanOutUsage(units)),
     )

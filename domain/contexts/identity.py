@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.gateways.revocation import Revocation
 from domain.use_cases.administration.cleanup import CleanupSuspendedOrgs
-from domain.use_cases.administration.deletion import BuryAccountDeletion, ProcessAccountDeletion
+from domain.use_cases.administration.deletion import BuryAccountDeletion, FindDueDeletions, ProcessAccountDeletion
 from domain.use_cases.administration.leaving import CancelAccountDeletion, RequestAccountDeletion
 from domain.use_cases.administration.suspension import (
     PauseOrgScheduledPosts,
@@ -16,6 +16,7 @@ from domain.use_cases.administration.suspension import (
     SuspendOrganization,
 )
 from domain.use_cases.administration.users import BanUser, InvalidateUserSessions, ReinstateUser
+from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.identity.links import Links
 from domain.use_cases.identity.mails import BuryLink, SendLink
 from domain.use_cases.identity.passwords import Passwords
@@ -24,6 +25,8 @@ from domain.use_cases.identity.resetting import RequestPasswordReset, ResetPassw
 from domain.use_cases.identity.sessions import Authenticate, SignIn, SignOut
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from domain.contexts import Parts
     from domain.use_cases.mailing import Mailing
 
@@ -52,7 +55,7 @@ class Identity:
     cleanup_suspended_orgs: CleanupSuspendedOrgs
     request_account_deletion: RequestAccountDeletion
     cancel_account_deletion: CancelAccountDeletion
-    process_account_deletion: ProcessAccountDeletion
+    process_account_deletion: OneOrSweep[UUID]
     bury_account_deletion: BuryAccountDeletion
 
 
@@ -83,6 +86,8 @@ def identity(parts: Parts, mailing: Mailing) -> Identity:
         cleanup_suspended_orgs=CleanupSuspendedOrgs(units),
         request_account_deletion=RequestAccountDeletion(units),
         cancel_account_deletion=CancelAccountDeletion(units),
-        process_account_deletion=ProcessAccountDeletion(units, parts.vault, revocation, mailing),
+        process_account_deletion=OneOrSweep(
+            ProcessAccountDeletion(units, parts.vault, revocation, mailing), FindDueDeletions(units)
+        ),
         bury_account_deletion=BuryAccountDeletion(units),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.gateways.guard import Guard
 from domain.gateways.webhooks import Webhooks
+from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.integration.delivering import BuryDelivery, DeliverWebhook
 from domain.use_cases.integration.endpoints import (
     EnableEndpoint,
@@ -18,6 +19,8 @@ from domain.use_cases.integration.endpoints import (
 from domain.use_cases.integration.reports import BuryReport, GenerateReport, ReportLink, RequestReport
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from domain.contexts import Parts
 
 
@@ -29,7 +32,7 @@ class Integration:
     rotate_secret: RotateSecret
     enable_endpoint: EnableEndpoint
     replay_deliveries: ReplayDeliveries
-    deliver_webhook: DeliverWebhook
+    deliver_webhook: OneOrSweep[UUID, int]
     bury_delivery: BuryDelivery
     request_report: RequestReport
     generate_report: GenerateReport
@@ -47,7 +50,7 @@ def integration(parts: Parts) -> Integration:
         rotate_secret=RotateSecret(units, vault),
         enable_endpoint=EnableEndpoint(units, webhooks),
         replay_deliveries=ReplayDeliveries(units),
-        deliver_webhook=DeliverWebhook(units, webhooks, vault, EndpointHealth(units)),
+        deliver_webhook=OneOrSweep(DeliverWebhook(units, webhooks, vault), EndpointHealth(units)),
         bury_delivery=BuryDelivery(units),
         request_report=RequestReport(units),
         generate_report=GenerateReport(units, storage),

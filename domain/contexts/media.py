@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.gateways.scanner import Scanner
+from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.media.scanning import ScanMedia, SweepUnscannedMedia
 from domain.use_cases.media.thumbnails import BuryThumbnail, GenerateThumbnail
 from domain.use_cases.media.uploading import RegisterUpload
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from domain.contexts import Parts
 
 
@@ -19,7 +22,7 @@ class MediaLibrary:
     """The use cases of this context."""
 
     register_upload: RegisterUpload
-    scan_media: ScanMedia
+    scan_media: OneOrSweep[UUID]
     generate_thumbnail: GenerateThumbnail
     bury_thumbnail: BuryThumbnail
 
@@ -30,7 +33,7 @@ def media(parts: Parts) -> MediaLibrary:
     scanner = Scanner(configuration.clamd_address, parts.breakers, deadline=configuration.scan_deadline)
     return MediaLibrary(
         register_upload=RegisterUpload(parts.units, parts.storage, configuration.largest_upload_bytes),
-        scan_media=ScanMedia(parts.units, parts.storage, scanner, SweepUnscannedMedia(parts.units)),
+        scan_media=OneOrSweep(ScanMedia(parts.units, parts.storage, scanner), SweepUnscannedMedia(parts.units)),
         generate_thumbnail=GenerateThumbnail(parts.units, parts.storage),
         bury_thumbnail=BuryThumbnail(parts.units),
     )

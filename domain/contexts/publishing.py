@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from domain.gateways import bluesky, instagram, linkedin, mastodon
 from domain.gateways.networks import Networks
 from domain.use_cases.attachments import Attachments
+from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.preparing import Preparation
 from domain.use_cases.publishing import PublishScheduledPost
-from domain.use_cases.renewing import RefreshExpiringTokens, RenewTokens
+from domain.use_cases.renewing import RefreshExpiringTokens, RenewTokens, SweepExpiringTokens
 from domain.use_cases.retrying import BuryPublication, RetryPublication, RetryPublish
 from domain.use_cases.scheduling import DispatchDuePosts, SchedulePost
-from domain.use_cases.sweeping import ResumePublications, SweepStuckPosts
+from domain.use_cases.sweeping import FindPublications, ResumePublications, SweepStuckPosts
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from domain.contexts import Parts
 
 
@@ -27,12 +30,11 @@ class Publishing:
     schedule_post: SchedulePost
     dispatch_due_posts: DispatchDuePosts
     publish_scheduled_post: PublishScheduledPost
+    process_scheduled_post: OneOrSweep[UUID, int | None]
     retry_publication: RetryPublication
-    retry_publish: RetryPublish
+    retry_publish: OneOrSweep[UUID]
     bury_publication: BuryPublication
-    resume_publications: ResumePublications
-    sweep_stuck_posts: SweepStuckPosts
-    refresh_expiring_tokens: RefreshExpiringTokens
+    refresh_expiring_tokens: OneOrSweep[UUID, int | None]
 
 
 def publishing(parts: Parts) -> Publishing:
@@ -42,17 +44,17 @@ def publishing(parts: Parts) -> Publishing:
     renew = RenewTokens(units, networks, parts.vault)
     prepare = Preparation(networks, parts.vault, Attachments(parts.storage))
     publish = PublishScheduledPost(units, prepare, renew)
+    find = FindPublications(ResumePublications(units), SweepStuckPosts(units))
     return Publishing(
         networks=networks,
         schedule_post=SchedulePost(units, networks, dispatch),
         dispatch_due_posts=dispatch,
         publish_scheduled_post=publish,
+        process_scheduled_post=OneOrSweep(publish, dispatch),
         retry_publication=RetryPublication(units),
-        retry_publish=RetryPublish(publish),
+        retry_publish=OneOrSweep(RetryPublish(publish), find),
         bury_publication=BuryPublication(units),
-        resume_publications=ResumePublications(units),
-        sweep_stuck_posts=SweepStuckPosts(units),
-        refresh_expiring_tokens=RefreshExpiringTokens(units, networks, renew),
+        refresh_expiring_tokens=OneOrSweep(RefreshExpiringTokens(renew), SweepExpiringTokens(units, networks)),
     )
 
 

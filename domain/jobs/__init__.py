@@ -1,4 +1,8 @@
-"""Every job of the domain, its queue and its policy. Jobs hold no business logic."""
+"""Every job of the domain, its queue and its policy. Jobs hold no business logic.
+
+There are exactly the kinds of the job architecture document. A kind whose jobs work on one thing is, without that
+thing's id, its own sweep: so schedules need no kinds beside them, and what is found shares the policy of what finds.
+"""
 
 from domain.jobs.accounts import RefreshExpiringTokensJob
 from domain.jobs.administration import (
@@ -30,21 +34,15 @@ from domain.jobs.notifications import (
     SendVerificationEmailJob,
 )
 from domain.jobs.publishing import (
-    DispatchDuePostsJob,
     ProcessScheduledPostJob,
-    ResumePublicationsJob,
     RetryCause,
     RetryPublishJob,
-    SweepStuckPostsJob,
 )
 from pgqueue import Job
 
 JOBS: list[type[Job]] = [
     ProcessScheduledPostJob,
     RetryPublishJob,
-    DispatchDuePostsJob,
-    SweepStuckPostsJob,
-    ResumePublicationsJob,
     RefreshExpiringTokensJob,
     NotifyPublishResultJob,
     ProcessStripeWebhookJob,
@@ -74,7 +72,6 @@ __all__ = [
     "CheckExpiredSubscriptionsJob",
     "CleanupSuspendedOrgsJob",
     "DeliverWebhookJob",
-    "DispatchDuePostsJob",
     "DowngradeToFreePlanJob",
     "GenerateEmbeddingJob",
     "GenerateReportJob",
@@ -89,13 +86,11 @@ __all__ = [
     "PublishResult",
     "PurgeExpiredRecordsJob",
     "RefreshExpiringTokensJob",
-    "ResumePublicationsJob",
     "RetryCause",
     "RetryPublishJob",
     "ScanMediaJob",
     "SendPasswordResetJob",
     "SendVerificationEmailJob",
-    "SweepStuckPostsJob",
     "SyncAccountMetricsJob",
     "SyncPostMetricsJob",
     "SyncUsageRecordsJob",

@@ -25,6 +25,7 @@ class PauseOrgScheduledPostsJob(
     queue="default",
     timeout="90s",
     unique=Unique(),
+    idempotency="transaction",
     use_case="PauseOrgScheduledPosts",
     dispatched_by=("OrgSuspended", "PauseOrgScheduledPosts"),
 ):
@@ -43,6 +44,7 @@ class InvalidateUserSessionsJob(
     queue="high",
     timeout="60s",
     unique=Unique(),
+    idempotency="transaction",
     use_case="InvalidateUserSessions",
     dispatched_by=("UserBanned", "PasswordChanged", "AccountDeletionRequested", "InvalidateUserSessions"),
 ):
@@ -65,8 +67,9 @@ class CleanupSuspendedOrgsJob(
     queue="low",
     timeout="600s",
     unique=Unique(),
+    idempotency="transaction",
     use_case="CleanupSuspendedOrgs",
-    dispatched_by=("cleanup_suspended_orgs", "CleanupSuspendedOrgs"),
+    dispatched_by=("schedule cleanup_suspended_orgs", "CleanupSuspendedOrgs"),
 ):
     """Mark organizations that were suspended for more than 30 days."""
 
@@ -82,8 +85,9 @@ class ProcessAccountDeletionJob(
     queue="default",
     timeout="90s",
     unique=Unique("deletion_id"),
-    use_case="ProcessAccountDeletion",
-    dispatched_by=("AccountDeletionRequested", "process_due_deletions", "ProcessAccountDeletion"),
+    idempotency="state check",
+    use_case="ProcessAccountDeletion or FindDueDeletions",
+    dispatched_by=("AccountDeletionRequested", "schedule process_due_deletions", "FindDueDeletions"),
 ):
     """Make an account anonymous at the end of its grace period. Without an id: find those that are due."""
 

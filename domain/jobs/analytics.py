@@ -29,8 +29,9 @@ class AnalyticsJob(
 class SyncPostMetricsJob(
     AnalyticsJob,
     unique=Unique("scheduled_post_id", "bucket"),
-    use_case="SyncPostMetrics",
-    dispatched_by=("PostPublished", "fan_out_post_metrics", "FanOutPostMetrics"),
+    idempotency="key",
+    use_case="SyncPostMetrics or FanOutPostMetrics",
+    dispatched_by=("PostPublished", "schedule fan_out_post_metrics", "FanOutPostMetrics"),
 ):
     """Store the numbers of a post, without a bucket those of the publication itself; without a post, fan out."""
 
@@ -39,14 +40,15 @@ class SyncPostMetricsJob(
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.analytics.sync_post_metrics(self.scheduled_post_id, self.bucket, ctx)
+        return await app.analytics.sync_post_metrics(ctx, self.scheduled_post_id, self.bucket)
 
 
 class SyncAccountMetricsJob(
     AnalyticsJob,
     unique=Unique("social_account_id", "day"),
-    use_case="SyncAccountMetrics",
-    dispatched_by=("SocialAccountConnected", "fan_out_account_metrics", "FanOutAccountMetrics"),
+    idempotency="key",
+    use_case="SyncAccountMetrics or FanOutAccountMetrics",
+    dispatched_by=("SocialAccountConnected", "schedule fan_out_account_metrics", "FanOutAccountMetrics"),
 ):
     """Store the numbers of an account, without a day those of today; without an account, fan out."""
 
@@ -55,7 +57,7 @@ class SyncAccountMetricsJob(
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.analytics.sync_account_metrics(self.social_account_id, self.day, ctx)
+        return await app.analytics.sync_account_metrics(ctx, self.social_account_id, self.day)
 
 
 class CaptureCommentsJob(
@@ -65,8 +67,9 @@ class CaptureCommentsJob(
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
     max_age="1d",
     unique=Unique("scheduled_post_id", "tick", "after"),
-    use_case="CaptureComments",
-    dispatched_by=("PostPublished", "fan_out_comments", "FanOutComments", "CaptureComments"),
+    idempotency="state check",
+    use_case="CaptureComments or FanOutComments",
+    dispatched_by=("PostPublished", "schedule fan_out_comments", "FanOutComments", "CaptureComments"),
 ):
     """Store the answers to a post; without a post, fan out.
 
@@ -79,7 +82,7 @@ class CaptureCommentsJob(
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.analytics.capture_comments(self.scheduled_post_id, self.tick, ctx)
+        return await app.analytics.capture_comments(ctx, self.scheduled_post_id, self.tick)
 
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
         """Go on with the next tick."""
@@ -92,6 +95,7 @@ class GenerateEmbeddingJob(
     timeout="600s",
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
     unique=Unique("subject_type", "subject_id", while_="waiting"),
+    idempotency="key",
     use_case="GenerateEmbedding",
     dispatched_by=("PostPublished", "PostEdited", "CommentsCaptured"),
 ):

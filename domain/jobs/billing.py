@@ -23,7 +23,8 @@ class ProcessStripeWebhookJob(
     BillingJob,
     queue="high",
     timeout="60s",
-    use_case="ProcessStripeWebhook",
+    idempotency="lock",
+    use_case="ProcessStripeWebhook or ReplayMissedStripeEvents",
     dispatched_by=("StripeEventReceived", "schedule replay_missed_stripe_events"),
     unique=Unique("stripe_event_id"),
 ):
@@ -44,6 +45,7 @@ class CheckExpiredSubscriptionsJob(
     BillingJob,
     queue="default",
     timeout="90s",
+    idempotency="transaction",
     use_case="CheckExpiredSubscriptions",
     dispatched_by=("schedule check_expired_subscriptions", "CheckExpiredSubscriptions"),
     unique=Unique("after"),
@@ -61,6 +63,7 @@ class DowngradeToFreePlanJob(
     BillingJob,
     queue="default",
     timeout="90s",
+    idempotency="lock",
     use_case="DowngradeToFreePlan",
     dispatched_by=("GraceExpired", "SubscriptionCanceled"),
     # the hourly check finds the same subscription again until it is dealt with
@@ -80,8 +83,9 @@ class SyncUsageRecordsJob(
     BillingJob,
     queue="low",
     timeout="600s",
-    use_case="SyncUsageRecords",
-    dispatched_by=("schedule fan_out_usage", "FanOutUsage"),
+    idempotency="key",
+    use_case="SyncUsageRecords or FanOutUsage",
+    dispatched_by=("schedule fan_out_usage", "schedule fan_out_usage:month", "FanOutUsage"),
     unique=Unique("metric", "period_start", "after"),
 ):
     """Count one metric of a month and tell Stripe; without one, dispatch the jobs that do."""

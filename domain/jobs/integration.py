@@ -19,7 +19,8 @@ class DeliverWebhookJob(
     queue="default",
     timeout="90s",
     retry=Retry(max_attempts=4, backoff=["60s", "300s", "1800s"]),
-    use_case="DeliverWebhook",
+    idempotency="key",
+    use_case="DeliverWebhook or EndpointHealth",
     dispatched_by=("OutgoingEvent", "WebhookDeliveriesReplayed", "schedule endpoint_health"),
     unique=Unique("delivery_id", "replay_no"),
 ):
@@ -42,6 +43,7 @@ class GenerateReportJob(
     queue="low",
     timeout="600s",
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
+    idempotency="state check",
     use_case="GenerateReport",
     dispatched_by=("ReportRequested",),
     unique=Unique("report_id"),

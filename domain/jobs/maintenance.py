@@ -43,8 +43,9 @@ class PurgeExpiredRecordsJob(
     timeout="600s",
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
     unique=Unique("retention", "part"),
+    idempotency="transaction",
     use_case="PurgeExpiredRecords",
-    dispatched_by=("purge_expired_records", "PurgeExpiredRecords"),
+    dispatched_by=("schedule purge_expired_records", "PurgeExpiredRecords"),
 ):
     """Remove what is kept no longer, batch by batch; ``part`` counts the jobs that follow each other."""
 

@@ -22,8 +22,9 @@ class ScanMediaJob(
     MediaJob,
     unique=Unique("media_id"),
     retry=Retry(max_attempts=2, backoff=["60s", "300s"]),
-    use_case="ScanMedia",
-    dispatched_by=("MediaUploaded", "sweep_unscanned_media", "SweepUnscannedMedia"),
+    idempotency="state check",
+    use_case="ScanMedia or SweepUnscannedMedia",
+    dispatched_by=("MediaUploaded", "schedule sweep_unscanned_media", "SweepUnscannedMedia"),
 ):
     """Look whether an uploaded file may be used; without one, dispatch the scans that are overdue."""
 
@@ -31,7 +32,7 @@ class ScanMediaJob(
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.media.scan_media(self.media_id, ctx)
+        return await app.media.scan_media(ctx, self.media_id)
 
 
 class GenerateThumbnailJob(
@@ -41,6 +42,7 @@ class GenerateThumbnailJob(
     executor="process",
     memory="768MB",
     cpu="60s",
+    idempotency="state check",
     use_case="GenerateThumbnail",
     dispatched_by=("MediaCleared",),
 ):

@@ -28,6 +28,7 @@ class NotificationJob(
 
 class NotifyPublishResultJob(
     NotificationJob,
+    idempotency="key",
     use_case="NotifyPublishResult",
     dispatched_by=("PostPublished", "PostPublishFailed", "PostPublishUnconfirmed"),
 ):
@@ -60,7 +61,7 @@ class NotifyPublishResultJob(
         )
 
 
-class LinkJob(NotificationJob, abstract=True, unique=Unique("user_token_id")):
+class LinkJob(NotificationJob, abstract=True, unique=Unique("user_token_id"), idempotency="key"):
     """Sends a link by e-mail. The link's secret is computed by the worker: the job knows the token's id alone."""
 
     user_token_id: UUID

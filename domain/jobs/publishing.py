@@ -24,7 +24,7 @@ class PublishingJob(
 ):
     """The policy of everything that publishes. A post that is a day late is no longer wanted."""
 
-    scheduled_post_id: UUID
+    scheduled_post_id: UUID | None = None
 
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
         """Put the scheduled post into a truthful state."""
@@ -34,18 +34,18 @@ class PublishingJob(
 class ProcessScheduledPostJob(
     PublishingJob,
     unique=Unique("scheduled_post_id", "schedule_version"),
-    use_case="PublishScheduledPost",
-    dispatched_by=("DispatchDuePosts",),
+    # an attempt is written down before its call: who comes later finds out what became of it
+    idempotency="state check",
+    use_case="PublishScheduledPost or DispatchDuePosts",
+    dispatched_by=("schedule dispatch_due_posts", "DispatchDuePosts"),
 ):
-    """Publish one scheduled post at its time."""
+    """Publish one scheduled post at its time; without one, give those that are due to the queue."""
 
-    schedule_version: int
+    schedule_version: int | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.publishing.publish_scheduled_post(
-            self.scheduled_post_id, ctx, schedule_version=self.schedule_version
-        )
+        return await app.publishing.process_scheduled_post(ctx, self.scheduled_post_id, self.schedule_version)
 
 
 RetryCause = Literal["user", "reauth", "media", "sweeper", "reconcile"]
@@ -53,59 +53,31 @@ RetryCause = Literal["user", "reauth", "media", "sweeper", "reconcile"]
 
 class RetryPublishJob(
     PublishingJob,
-    unique=Unique("scheduled_post_id", "retry_no"),
-    use_case="RetryPublish",
-    dispatched_by=("RetryPublication", "ResumePublications", "SweepStuckPosts"),
+    # an account may be connected again while its posts are being looked for: then they are looked for again
+    unique=Unique("scheduled_post_id", "retry_no", "subject_id", on_conflict="replace"),
+    idempotency="state check",
+    use_case="RetryPublish or SweepStuckPosts or ResumePublications",
+    dispatched_by=(
+        "RetryPublication",
+        "SocialAccountReconnected",
+        "MediaCleared",
+        "schedule sweep_stuck_posts",
+        "ResumePublications",
+        "SweepStuckPosts",
+    ),
 ):
-    """Try a failed, unconfirmed or stuck publication again."""
+    """Try a failed, unconfirmed or stuck publication again.
+
+    Without one: find those of ``subject_id``, an account that is connected again or a file that is clean; without
+    that, too, those that are stuck.
+    """
 
     cause: RetryCause
-    retry_no: int
+    retry_no: int = 0
+    subject_id: UUID | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.publishing.retry_publish(self.scheduled_post_id, ctx)
-
-
-class PublishingSweep(
-    Job,
-    abstract=True,
-    queue="publishing",
-    timeout="60s",
-    retry=Retry(max_attempts=1, backoff=["60s"]),
-    max_age="1h",
-    retain="0s",
-):
-    """The policy of what looks after posts: the next tick comes soon."""
-
-
-class DispatchDuePostsJob(PublishingSweep, use_case="DispatchDuePosts", dispatched_by=("schedule",)):
-    """Give due posts to the queue."""
-
-    async def run(self, app: Application, ctx: JobContext) -> None:
-        """Call the use case."""
-        await app.publishing.dispatch_due_posts(ctx)
-
-
-class SweepStuckPostsJob(PublishingSweep, use_case="SweepStuckPosts", dispatched_by=("schedule",)):
-    """Find posts in flight without a job."""
-
-    async def run(self, app: Application, ctx: JobContext) -> None:
-        """Call the use case."""
-        await app.publishing.sweep_stuck_posts(ctx)
-
-
-class ResumePublicationsJob(
-    PublishingSweep,
-    retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
-    use_case="ResumePublications",
-    dispatched_by=("SocialAccountReconnected", "MediaCleared"),
-):
-    """Let posts go on whose account is connected again, or whose file is clean."""
-
-    cause: Literal["reauth", "media"]
-    subject_id: UUID
-
-    async def run(self, app: Application, ctx: JobContext) -> None:
-        """Call the use case."""
-        await app.publishing.resume_publications(ctx, cause=self.cause, subject_id=self.subject_id)
+        return await app.publishing.retry_publish(
+            ctx, self.scheduled_post_id, cause=self.cause, subject_id=self.subject_id
+        )

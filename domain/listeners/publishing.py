@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.jobs import NotifyPublishResultJob, ResumePublicationsJob
+from domain.jobs import NotifyPublishResultJob, RetryPublishJob
 
 if TYPE_CHECKING:
     from domain.events import (
@@ -36,12 +36,12 @@ async def tell_of_doubt(uow: UnitOfWork, event: PostPublishUnconfirmed) -> None:
 
 async def resume_of_account(uow: UnitOfWork, event: SocialAccountReconnected) -> None:
     """Let posts go on that waited for their account."""
-    await uow.dispatch(ResumePublicationsJob(cause="reauth", subject_id=event.social_account_id))
+    await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
 
 
 async def resume_with_media(uow: UnitOfWork, event: MediaCleared) -> None:
     """Try again what failed for want of a scan."""
-    await uow.dispatch(ResumePublicationsJob(cause="media", subject_id=event.media_id))
+    await uow.dispatch(RetryPublishJob(cause="media", subject_id=event.media_id))
 
 
 async def _tell(uow: UnitOfWork, event: PublicationEnded, outcome: PublishResult) -> None:

@@ -53,9 +53,7 @@ class PublishScheduledPost:
     prepare: Preparation
     renew_tokens: RenewTokens
 
-    async def __call__(
-        self, scheduled_post_id: UUID, ctx: JobContext, *, schedule_version: int | None = None
-    ) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, scheduled_post_id: UUID, schedule_version: int | None) -> Outcome | None:
         """Walk to the end; ``schedule_version`` None publishes whichever version there is."""
         renewed = False
         for _ in range(MOST_STEPS):

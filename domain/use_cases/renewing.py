@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pgqueue import JobContext
 
 SLICE = 500
-MOST_SLICES = 20
 INTERVAL = timedelta(minutes=5)
 BUSY = timedelta(seconds=2)
 LOCK_TTL = timedelta(seconds=90)
@@ -42,8 +41,8 @@ class RenewTokens:
     networks: Networks
     vault: Vault
 
-    async def __call__(self, context: Context, account_id: UUID, *, seen_version: int) -> None:
-        """Renew, once for all who saw the same version.
+    async def __call__(self, context: Context, account_id: UUID, *, seen_version: int | None) -> None:
+        """Renew, once for all who saw the same version (None: whichever there is).
 
         Raises LockTaken while somebody else does it, `AuthExpired` when the grant is dead (the account then says so),
         and what else the call can end with.
@@ -51,7 +50,9 @@ class RenewTokens:
         async with self.units.queue.lock(f"token:{account_id}", ttl=LOCK_TTL):
             async with self.units.begin(context) as uow:
                 account = await _of_organization(uow, account_id)
-                if account is None or account.token_version != seen_version or account.status != AccountStatus.ACTIVE:
+                if account is None or account.status != AccountStatus.ACTIVE:
+                    return
+                if seen_version is not None and account.token_version != seen_version:
                     return
                 wait = await wait_left(uow, account, await database_now(uow))
             if wait is not None:
@@ -107,19 +108,12 @@ class RenewTokens:
 
 @dataclass(frozen=True, slots=True)
 class RefreshExpiringTokens:
-    """Job 16: without an account a sweep in slices, with one the renewal itself."""
+    """Renew the tokens of one account before they end."""
 
-    units: UnitsOfWork
-    networks: Networks
     renew_tokens: RenewTokens
 
-    async def __call__(
-        self, ctx: JobContext, *, social_account_id: UUID | None, token_version: int | None, slice_no: int
-    ) -> Outcome | None:
-        """Sweep one slice, or renew one account."""
-        if social_account_id is None or token_version is None:
-            await self._sweep(ctx, slice_no)
-            return None
+    async def __call__(self, ctx: JobContext, social_account_id: UUID, token_version: int | None) -> Outcome | None:
+        """Renew them, unless that was done since ``token_version``."""
         try:
             await self.renew_tokens(ctx.context, social_account_id, seen_version=token_version)
         except LockTaken:
@@ -130,18 +124,24 @@ class RefreshExpiringTokens:
             return Snooze(error.wait, f"{error.code}: {error}")
         return None
 
-    async def _sweep(self, ctx: JobContext, slice_no: int) -> None:
-        """Dispatch a slice of accounts, those that end first in front, spread over the interval."""
+
+@dataclass(frozen=True, slots=True)
+class SweepExpiringTokens:
+    """Find the accounts whose tokens end soon."""
+
+    units: UnitsOfWork
+    networks: Networks
+
+    async def __call__(self, ctx: JobContext) -> None:
+        """Dispatch a slice of accounts, those that end first in front, spread over the interval to the next tick."""
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
-            found = (await uow.session.scalars(self._due().limit(SLICE).offset(slice_no * SLICE))).all()
+            found = (await uow.session.scalars(self._due().limit(SLICE))).all()
             now = await database_now(uow)
             for number, account in enumerate(found):
                 job = RefreshExpiringTokensJob(social_account_id=account.id, version=account.token_version)
                 context = Context(str(account.organization_id), str(account.connected_by))
                 await uow.dispatch(job, run_at=now + INTERVAL * number / SLICE, context=context)
-            if len(found) == SLICE and slice_no + 1 < MOST_SLICES:
-                await uow.dispatch(RefreshExpiringTokensJob(slice_no=slice_no + 1))
 
     def _due(self) -> Select[SocialAccount]:
         """Select accounts whose network renews and whose tokens end soon and are old enough."""
@@ -161,7 +161,8 @@ class RefreshExpiringTokens:
         return (
             select(SocialAccount)
             .where(SocialAccount.status == AccountStatus.ACTIVE, or_(*rules))
-            .order_by(SocialAccount.access_expires_at, SocialAccount.id)
+            # those that failed come behind: they must not keep a slice full, tick after tick
+            .order_by(SocialAccount.refresh_failures, SocialAccount.access_expires_at, SocialAccount.id)
         )
 
 

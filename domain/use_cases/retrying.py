@@ -70,9 +70,9 @@ class RetryPublish:
 
     publish_scheduled_post: PublishScheduledPost
 
-    async def __call__(self, scheduled_post_id: UUID, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, scheduled_post_id: UUID) -> Outcome | None:
         """Publish, whichever version of the schedule there is."""
-        return await self.publish_scheduled_post(scheduled_post_id, ctx)
+        return await self.publish_scheduled_post(ctx, scheduled_post_id, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,10 @@ class BuryPublication:
 
     units: UnitsOfWork
 
-    async def __call__(self, session: AsyncSession, scheduled_post_id: UUID, death: Death) -> None:
-        """Leave the row `unconfirmed` if a call may have worked, else `failed`."""
+    async def __call__(self, session: AsyncSession, scheduled_post_id: UUID | None, death: Death) -> None:
+        """Leave the row `unconfirmed` if a call may have worked, else `failed`; a sweep has none."""
+        if scheduled_post_id is None:
+            return
         uow = self.units.join(session, death.context)
         row = await locked(uow, scheduled_post_id)
         if row is None or row.status not in IN_FLIGHT:

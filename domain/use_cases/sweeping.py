@@ -1,4 +1,4 @@
-"""Posts that nobody would come back to: SweepStuckPosts and ResumePublications."""
+"""Posts that nobody would come back to: SweepStuckPosts, ResumePublications, and which of the two a job means."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from domain.jobs import RetryCause
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from pgqueue import JobContext
 
@@ -110,14 +111,14 @@ class ResumePublications:
 
     units: UnitsOfWork
 
-    async def __call__(self, ctx: JobContext, *, cause: Literal["reauth", "media"], subject_id: UUID) -> None:
+    async def __call__(self, ctx: JobContext, subject_id: UUID, *, cause: RetryCause) -> None:
         """Let paused posts go on, and try again what failed for this reason within the last day."""
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
             now = await database_now(uow)
             if cause == "reauth":
                 await self._reconnected(uow, subject_id, now)
-            else:
+            elif cause == "media":
                 await self._cleared(uow, subject_id, now)
 
     async def _reconnected(self, uow: UnitOfWork, account_id: UUID, now: datetime) -> None:
@@ -156,6 +157,21 @@ class ResumePublications:
         recent = wanted.where(ScheduledPost.status == PostStatus.FAILED, ScheduledPost.scheduled_at > now - RECENT)
         for row in await uow.session.scalars(recent.order_by(ScheduledPost.scheduled_at).limit(MOST).with_for_update()):
             await dispatch_retry(uow, row, cause, _context_of(row))
+
+
+@dataclass(frozen=True, slots=True)
+class FindPublications:
+    """The posts of an account or a file, or all that are stuck."""
+
+    resume_publications: ResumePublications
+    sweep_stuck_posts: SweepStuckPosts
+
+    async def __call__(self, ctx: JobContext, *, cause: RetryCause, subject_id: UUID | None) -> None:
+        """Find those that are meant, and give each a job."""
+        if subject_id is None:
+            await self.sweep_stuck_posts(ctx)
+        else:
+            await self.resume_publications(ctx, subject_id, cause=cause)
 
 
 def _context_of(row: ScheduledPost) -> Context:

@@ -16,6 +16,7 @@ from domain.jobs import (
 )
 from domain.models import Comment
 from domain.standins.faults import FOR_EVER
+from domain.use_cases.analytics.comments import CaptureComments
 from domain.use_cases.analytics.ladders import COMMENTS, METRICS, next_wait
 from tests.domain.measuring import dispatch
 
@@ -111,7 +112,8 @@ async def test_a_long_thread_is_read_by_jobs_that_follow_each_other(world: World
     reading: Any = pages
     readers = Readers({"mastodon": reading})
     capture = world.app.analytics.capture_comments
-    capture = replace(capture, asking=replace(capture.asking, readers=readers))
+    assert isinstance(capture.one, CaptureComments)
+    capture = replace(capture, one=replace(capture.one, asking=replace(capture.one.asking, readers=readers)))
     handle = replace(world.app, analytics=replace(world.app.analytics, capture_comments=capture))
     await world.restart(handle)
     await _read_first(world)

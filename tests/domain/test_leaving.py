@@ -8,7 +8,6 @@ import pytest
 
 from domain.jobs import ProcessAccountDeletionJob
 from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, IllegalTransition
-from domain.schedules import SCHEDULES
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.administration.erasure import STEPS
 from domain.use_cases.administration.leaving import SoleOwner
@@ -284,9 +283,3 @@ async def test_the_daily_sweep_finds_what_lost_its_job_and_doubles_nothing(world
     await sweep(world)
     [row] = await world.rows("SELECT status FROM smm.account_deletions")
     assert row.status == "done"
-
-
-def test_both_sweeps_are_scheduled_at_night() -> None:
-    entries = {entry.name: entry.cron for entry in SCHEDULES}
-    assert entries["cleanup_suspended_orgs"] == "15 3 * * *"
-    assert entries["process_due_deletions"] == "30 3 * * *"

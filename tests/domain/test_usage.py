@@ -114,7 +114,8 @@ async def test_a_dead_report_of_usage_is_sent_when_it_is_requeued(world: World) 
 
 async def test_a_month_that_is_over_is_told_within_it_and_closed(world: World) -> None:
     await a_customer(world)
-    first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    closed = datetime.now(UTC) - timedelta(hours=3)  # within the first hours a month is not closed yet
+    first = closed.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     await use(world, 6, first - timedelta(hours=1))
     start = (first - timedelta(hours=1)).date().replace(day=1)
     for _ in range(2):
@@ -133,6 +134,27 @@ async def test_usage_older_than_stripe_takes_is_a_matter_for_a_human(world: Worl
     await world.run(SyncUsageRecordsJob(metric="posts", period_start=when.date().replace(day=1)))
     assert await world.jobs("SyncUsageRecordsJob") == [("dead", 1)]
     assert world.stripe.state()["calls"] == []
+
+
+async def test_the_hourly_round_finds_a_month_that_nobody_closed(world: World) -> None:
+    await a_customer(world)
+    closed = datetime.now(UTC) - timedelta(hours=3)
+    first = closed.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    await use(world, 6, first - timedelta(days=3))
+    start = (first - timedelta(days=3)).date().replace(day=1)
+    await world.execute(
+        """INSERT INTO smm.usage_records (organization_id, metric, period_start, period_end, quantity)
+           VALUES (:organization, 'posts', :start, :end, 6)""",
+        organization=world.tenant.organization_id,
+        start=start,
+        end=first.date(),
+    )
+    for _ in range(2):
+        await world.run(SyncUsageRecordsJob(), SYSTEM)
+    [record] = await world.rows("SELECT quantity, closed_at FROM smm.usage_records")
+    assert record.quantity == 6
+    assert record.closed_at is not None
+    assert len(world.stripe.state()["usage"]) == 1
 
 
 async def test_usage_of_somebody_who_pays_nothing_is_counted_and_not_told(world: World) -> None:

@@ -56,18 +56,15 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessAccountDeletion:
-    """Delete one account that is due, or find those that are; safe to call again at any moment."""
+    """Delete one account that is due; safe to call again at any moment."""
 
     units: UnitsOfWork
     vault: Vault
     revocation: Revocation
     mailing: Mailing
 
-    async def __call__(self, ctx: JobContext, deletion_id: UUID | None) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, deletion_id: UUID) -> Outcome | None:
         """Do the steps that are not done; nothing if it is canceled, done, or not due yet."""
-        if deletion_id is None:
-            await self._find_due(ctx)
-            return None
         async with self.units.begin(ctx.context) as uow:
             deletion = await uow.session.get(AccountDeletion, deletion_id)
             if deletion is None or deletion.status not in _OPEN or deletion.due_at > await database_now(uow):
@@ -86,24 +83,6 @@ class ProcessAccountDeletion:
                 # the database's own words may show the row, and errors of jobs are kept
                 raise StepFailed(f"step {name}: {type(error.orig).__name__}") from None
         return None
-
-    async def _find_due(self, ctx: JobContext) -> None:
-        """Dispatch those that are due; one that has its job already keeps that. A stopped one waits for a human."""
-        async with ctx.transaction() as session:
-            uow = self.units.join(session, ctx.context)
-            due = await session.execute(
-                select(AccountDeletion.id, AccountDeletion.user_id)
-                .where(
-                    AccountDeletion.status.in_(_OPEN),
-                    AccountDeletion.due_at <= await database_now(uow),
-                    AccountDeletion.evidence[STOPPED].is_(None),
-                )
-                .order_by(AccountDeletion.due_at)
-                .limit(_BATCH)
-            )
-            for deletion_id, user_id in due.all():
-                context = Context(str(SYSTEM_ORGANIZATION), str(user_id), ctx.correlation_id)
-                await uow.dispatch(ProcessAccountDeletionJob(deletion_id=deletion_id), context=context)
 
     async def _ask_others(self, ctx: JobContext, name: str, deletion_id: UUID) -> Outcome | None:
         """Do outside the database what has to come before this step."""
@@ -184,6 +163,31 @@ class ProcessAccountDeletion:
         async with self.units.begin(ctx.context) as uow:
             await self.mailing.settle(uow, letter.key, status, code, reply)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class FindDueDeletions:
+    """Find deletions whose time has come and that have no job."""
+
+    units: UnitsOfWork
+
+    async def __call__(self, ctx: JobContext) -> None:
+        """Dispatch those that are due; one that has its job already keeps that. A stopped one waits for a human."""
+        async with ctx.transaction() as session:
+            uow = self.units.join(session, ctx.context)
+            due = await session.execute(
+                select(AccountDeletion.id, AccountDeletion.user_id)
+                .where(
+                    AccountDeletion.status.in_(_OPEN),
+                    AccountDeletion.due_at <= await database_now(uow),
+                    AccountDeletion.evidence[STOPPED].is_(None),
+                )
+                .order_by(AccountDeletion.due_at)
+                .limit(_BATCH)
+            )
+            for deletion_id, user_id in due.all():
+                context = Context(str(SYSTEM_ORGANIZATION), str(user_id), ctx.correlation_id)
+                await uow.dispatch(ProcessAccountDeletionJob(deletion_id=deletion_id), context=context)
 
 
 @dataclass(frozen=True, slots=True)

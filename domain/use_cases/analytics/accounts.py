@@ -37,12 +37,9 @@ class SyncAccountMetrics:
 
     units: UnitsOfWork
     asking: Asking
-    fan_out: FanOutAccountMetrics
 
-    async def __call__(self, social_account_id: UUID | None, day: date | None, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, social_account_id: UUID, day: date | None) -> Outcome | None:
         """Ask and store; ``day`` None is today where the organization is."""
-        if social_account_id is None:
-            return await self.fan_out(ctx)
         async with self.units.begin(ctx.context) as uow:
             day = day or await _today(uow)
             if await uow.session.get(AccountMetrics, (social_account_id, day)) is not None:
@@ -78,6 +75,8 @@ class FanOutAccountMetrics:
                     SocialAccount.status == AccountStatus.ACTIVE,
                     extract("hour", local) == LOCAL_HOUR,
                 )
+                # more than one hour takes: the ones that were left out today are the first tomorrow
+                .order_by(SocialAccount.last_metrics_at.nulls_first(), SocialAccount.id)
                 .limit(BATCH)
             )
             for account_id, organization_id, user_id, day in found.all():

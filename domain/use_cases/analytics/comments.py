@@ -55,12 +55,9 @@ class CaptureComments:
 
     units: UnitsOfWork
     asking: Asking
-    fan_out: FanOutComments
 
-    async def __call__(self, scheduled_post_id: UUID | None, tick: datetime | None, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, scheduled_post_id: UUID, tick: datetime | None) -> Outcome | None:
         """Read at most some pages; more are read by a job that follows."""
-        if scheduled_post_id is None:
-            return await self.fan_out(ctx)
         async with self.units.begin(ctx.context) as uow:
             row = await locked(uow, scheduled_post_id)
             if row is None or not _wanted(row, tick, await database_now(uow)):

@@ -39,14 +39,9 @@ class SyncPostMetrics:
 
     units: UnitsOfWork
     asking: Asking
-    fan_out: FanOutPostMetrics
 
-    async def __call__(
-        self, scheduled_post_id: UUID | None, bucket: datetime | None, ctx: JobContext
-    ) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, scheduled_post_id: UUID, bucket: datetime | None) -> Outcome | None:
         """Ask and store; ``bucket`` None is the first one, that of the publication itself."""
-        if scheduled_post_id is None:
-            return await self.fan_out(ctx)
         async with self.units.begin(ctx.context) as uow:
             row = await locked(uow, scheduled_post_id)
             if row is None or not await _wanted(uow, row, bucket):

@@ -93,12 +93,9 @@ class ProcessStripeWebhook:
 
     units: UnitsOfWork
     stripe: Stripe
-    replay: ReplayMissedStripeEvents
 
-    async def __call__(self, ctx: JobContext, stripe_event_id: str | None) -> Outcome | None:
-        """Process an event; None: look for those that we missed."""
-        if stripe_event_id is None:
-            return await self.replay(ctx)
+    async def __call__(self, ctx: JobContext, stripe_event_id: str) -> Outcome | None:
+        """Process an event."""
         async with self.units.begin(ctx.context) as uow:
             customer_id = await _customer_to_ask_for(uow, stripe_event_id)
         return None if customer_id is None else await self._follow(ctx, stripe_event_id, customer_id)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import Date, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.events import UsageConsolidated
@@ -36,12 +36,15 @@ from pgqueue.errors import LockTaken
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy import Subquery
+
     from domain.gateways.stripe import Stripe
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from pgqueue import JobContext
 
 OLDEST = timedelta(days=35)
 """What happened longer ago Stripe does not take."""
+CLOSES_AFTER = timedelta(hours=2)
 SLICE = 500
 _LOOK_BACK = timedelta(hours=50)
 _LOCK = "60s"
@@ -61,29 +64,25 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class FanOutUsage:
-    """Dispatch a job for each organization, metric and month with something new."""
+    """Dispatch a job for each organization, metric and month with something new, or something to close."""
 
     units: UnitsOfWork
 
-    async def __call__(self, ctx: JobContext, after: UUID | None) -> None:
-        """Look back two days, so that a month's last events are found after it has ended; a slice of organizations."""
+    async def __call__(self, ctx: JobContext, *, after: UUID | None) -> None:
+        """Look back two days, and at months that are over and not closed; one slice of organizations."""
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
-            since = await database_now(uow) - _LOOK_BACK
-            slice_ = select(UsageEvent.organization_id).where(UsageEvent.occurred_at >= since).distinct()
-            if after is not None:
-                slice_ = slice_.where(UsageEvent.organization_id > after)
-            ids = (await session.scalars(slice_.order_by(UsageEvent.organization_id).limit(SLICE))).all()
-            month = func.date_trunc("month", UsageEvent.occurred_at, "UTC")
+            todo = _todo(await database_now(uow)).c
+            slice_ = select(todo.organization_id).distinct().order_by(todo.organization_id).limit(SLICE)
+            ids = (await session.scalars(slice_ if after is None else slice_.where(todo.organization_id > after))).all()
             found = await session.execute(
-                select(UsageEvent.organization_id, UsageEvent.metric, month)
-                .where(UsageEvent.organization_id.in_(ids), UsageEvent.occurred_at >= since)
-                .distinct()
-                .order_by(UsageEvent.organization_id, UsageEvent.metric)
+                select(todo.organization_id, todo.metric, todo.start)
+                .where(todo.organization_id.in_(ids))
+                .order_by(todo.organization_id, todo.metric, todo.start)
             )
             for organization_id, metric, start in found.all():
                 await uow.dispatch(
-                    SyncUsageRecordsJob(metric=metric, period_start=start.astimezone(UTC).date()),
+                    SyncUsageRecordsJob(metric=metric, period_start=start),
                     context=context_of(organization_id, ctx.context),
                 )
             if len(ids) == SLICE:
@@ -96,15 +95,12 @@ class SyncUsageRecords:
 
     units: UnitsOfWork
     stripe: Stripe
-    fan_out: FanOutUsage
 
-    async def __call__(
-        self, ctx: JobContext, metric: str | None, period_start: date | None, *, after: UUID | None = None
-    ) -> Outcome | None:
-        """Run T1, H and T2; without a metric: dispatch the jobs that do, for organizations from ``after`` on."""
-        if metric is None or period_start is None:
-            await self.fan_out(ctx, after)
-            return None
+    async def __call__(self, ctx: JobContext, metric: str, period_start: date | None) -> Outcome | None:
+        """Run T1, H and T2; without a month for the present one."""
+        if period_start is None:
+            async with self.units.begin(ctx.context) as uow:
+                period_start = (await database_now(uow)).astimezone(UTC).date().replace(day=1)
         name = f"usage:{ctx.organization_id}:{metric}"  # Stripe takes one call for a customer's meter at a time
         try:
             async with self.units.queue.lock(name, ttl=_LOCK):
@@ -137,8 +133,7 @@ class SyncUsageRecords:
             record = await _record(uow, metric, period_start)
             transition(report, UsageReportStatus.SENT)
             report.sent_at = now
-            if now >= _midnight(record.period_end):
-                record.closed_at = now
+            record.closed_at = _closed(record, now)
             about = {"organization_id": uow.organization_id, "metric": metric, "period_start": period_start}
             await uow.publish(UsageConsolidated(**about, seq=told.seq))  # type: ignore[arg-type] # mixed values
         return None
@@ -158,15 +153,15 @@ async def _prepare(uow: UnitOfWork, metric: str, period_start: date) -> _Told | 
     customer_id = await uow.session.scalar(
         select(Organization.stripe_customer_id).where(Organization.id == uow.organization_id)
     )
-    if customer_id is None:
-        return None  # counted, and there is nobody to tell
+    now = await database_now(uow)
+    if customer_id is None:  # counted, and there is nobody to tell
+        record.closed_at = _closed(record, now)
+        return None
     reports = await _reports(uow, metric, period_start)
     last = reports[-1] if reports else None
-    now = await database_now(uow)
     if last is not None and last.total == record.quantity and last.status != UsageReportStatus.REJECTED:
         if last.status == UsageReportStatus.SENT:
-            if now >= _midnight(period_end):
-                record.closed_at = now
+            record.closed_at = _closed(record, now)
             return None
         report = last
     else:
@@ -182,6 +177,11 @@ async def _prepare(uow: UnitOfWork, metric: str, period_start: date) -> _Told | 
         report.error = "older than 35 days"
         return Dead(f"the usage of {metric} since {period_start} was not told for 35 days; Stripe takes it no more")
     return _Told(report.seq, report.identifier, report.total, report.event_time, customer_id)
+
+
+def _closed(record: UsageRecord, now: datetime) -> datetime | None:
+    """Return when the month was closed: two hours after its end, when whatever was under way has been counted."""
+    return now if now >= _midnight(record.period_end) + CLOSES_AFTER else None
 
 
 def _new_report(record: UsageRecord, last: UsageReport | None, now: datetime) -> UsageReport:
@@ -235,6 +235,19 @@ async def _report(uow: UnitOfWork, metric: str, period_start: date, seq: int) ->
     return await uow.session.get_one(
         UsageReport, (uow.organization_id, metric, period_start, seq), with_for_update=True
     )
+
+
+def _todo(now: datetime) -> Subquery:
+    """Select what happened lately, and months that have ended and can still be told."""
+    month = func.timezone("UTC", func.date_trunc("month", UsageEvent.occurred_at, "UTC"))
+    lately = select(UsageEvent.organization_id, UsageEvent.metric, cast(month, Date).label("start")).where(
+        UsageEvent.occurred_at >= now - _LOOK_BACK
+    )
+    open_ = select(UsageRecord.organization_id, UsageRecord.metric, UsageRecord.period_start).where(
+        UsageRecord.closed_at.is_(None),
+        UsageRecord.period_end.between((now - OLDEST).date(), now.date()),
+    )
+    return lately.union(open_).subquery()
 
 
 def _midnight(day: date) -> datetime:

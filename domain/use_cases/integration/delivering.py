@@ -27,7 +27,7 @@ from domain.models import (
     transition,
 )
 from domain.use_cases.clock import database_now
-from domain.use_cases.integration.endpoints import FAILING_FOR, EndpointHealth, disable
+from domain.use_cases.integration.endpoints import FAILING_FOR, disable
 from pgqueue import Dead, Discard, Outcome, Snooze
 from pgqueue.errors import LockTaken
 
@@ -67,13 +67,9 @@ class DeliverWebhook:
     units: UnitsOfWork
     webhooks: Webhooks
     vault: Vault
-    health: EndpointHealth
 
-    async def __call__(self, ctx: JobContext, delivery_id: UUID | None, replay_no: int) -> Outcome | None:
-        """Run T1, H and T2; without a delivery: look after the endpoints that fail."""
-        if delivery_id is None:
-            await self.health(ctx)
-            return None
+    async def __call__(self, ctx: JobContext, delivery_id: UUID, replay_no: int) -> Outcome | None:
+        """Run T1, H and T2."""
         async with self.units.begin(ctx.context) as uow:
             endpoint_id = await uow.session.scalar(
                 select(WebhookDelivery.endpoint_id).where(

@@ -63,12 +63,9 @@ class ScanMedia:
     units: UnitsOfWork
     storage: Storage
     scanner: Scanner
-    sweep: SweepUnscannedMedia
 
-    async def __call__(self, media_id: UUID | None, ctx: JobContext) -> Outcome | None:
+    async def __call__(self, ctx: JobContext, media_id: UUID) -> Outcome | None:
         """Scan the file if nobody has yet."""
-        if media_id is None:
-            return await self.sweep(ctx)
         async with self.units.begin(ctx.context) as uow:
             row = await find_media(uow, media_id)
         if row is None or row.scan_status != ScanStatus.PENDING:
