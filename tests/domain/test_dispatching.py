@@ -1,0 +1,78 @@
+"""Who dispatches what, and what a job starts: what the classes say of themselves is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.jobs import JOBS
+from domain.listeners import LISTENERS
+from domain.schedules import SCHEDULES
+from tests.house.source import functions, modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pgqueue import Job
+    from tests.house.source import Module
+
+# Use cases that dispatch through a function which several of them share.
+SHARED = {"dispatch_retry": "RetryPublishJob"}
+
+
+def made_in(tree: ast.AST) -> set[str]:
+    """The kinds that are made in a piece of code."""
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {SHARED.get(name, name) for name in calls} & {job.__name__ for job in JOBS}
+
+
+def by_listeners() -> Iterator[tuple[str, str]]:
+    made = {
+        (module.path.stem, function.name): made_in(function)
+        for module in modules("domain/listeners")
+        for function in functions(module)
+    }
+    helpers = {name: kinds for (_, name), kinds in made.items() if name.startswith("_")}
+    for event, reactions in LISTENERS.items():
+        for reaction in reactions:
+            source = inspect.getsource(reaction)
+            kinds = made[reaction.__module__.rsplit(".", 1)[1], reaction.__name__]  # type: ignore[attr-defined] # functions
+            for name, more in helpers.items():
+                kinds = kinds | (more if f"{name}(" in source else set())
+            assert kinds, f"{reaction} dispatches nothing"
+            yield from ((kind, event.__name__) for kind in kinds)
+
+
+def by_use_cases() -> Iterator[tuple[str, str]]:
+    for module in modules("domain/use_cases"):
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef):
+                yield from ((kind, node.name) for kind in made_in(node))
+
+
+def by_schedules() -> Iterator[tuple[str, str]]:
+    for entry in SCHEDULES:
+        name, _, part = entry.name.partition(":")
+        yield entry.job.kind, f"schedule {entry.name if part == 'month' else name}"
+
+
+def test_the_classes_name_everybody_who_dispatches_them_and_nobody_else() -> None:
+    found = {*by_listeners(), *by_use_cases(), *by_schedules()}
+    assert {job.kind: set(job.policy.dispatched_by) for job in JOBS} == {
+        job.kind: {who for kind, who in found if kind == job.kind} for job in JOBS
+    }
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_use_cases_that_a_class_names_exist(job: type[Job]) -> None:
+    classes = {node.name for module in modules("domain/use_cases") for node in classes_of(module)}
+    named = job.policy.use_case.split(" or ")
+    # two mails differ in a word
+    assert set(named) <= classes | {"SendVerificationEmail", "SendPasswordReset"}
+
+
+def classes_of(module: Module) -> list[ast.ClassDef]:
+    return [node for node in module.tree.body if isinstance(node, ast.ClassDef)]
