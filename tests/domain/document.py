@@ -13,7 +13,7 @@ TEXT = (ROOT / "docs/source/job-architecture.pt.md").read_text("utf-8")
 
 class Queue(NamedTuple):
     priority: str
-    workers: int
+    workers: int | None
     timeout_seconds: float
 
 

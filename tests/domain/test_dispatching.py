@@ -39,7 +39,7 @@ def by_listeners() -> Iterator[tuple[str, str]]:
     for event, reactions in LISTENERS.items():
         for reaction in reactions:
             source = inspect.getsource(reaction)
-            kinds = made[reaction.__module__.rsplit(".", 1)[1], reaction.__name__]  # type: ignore[attr-defined] # functions
+            kinds = made[reaction.__module__.rsplit(".", 1)[1], reaction.__name__]
             for name, more in helpers.items():
                 kinds = kinds | (more if f"{name}(" in source else set())
             assert kinds, f"{reaction} dispatches nothing"
