@@ -23,6 +23,7 @@ from domain.contexts.maintenance import Maintenance, maintenance
 from domain.contexts.media import MediaLibrary, media
 from domain.contexts.organizations import Organizations, organizations
 from domain.contexts.publishing import Publishing, publishing
+from domain.contexts.reading import Reading, reading
 from domain.gateways.breakers import Breakers
 from domain.gateways.mail import Mailer, MailServer
 from domain.gateways.storage import Storage, open_storage
@@ -34,6 +35,7 @@ from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
 from domain.use_cases.mailing import Mailing, Sender
 from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
+from domain.use_cases.repeating import Once
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
@@ -47,7 +49,7 @@ _USER_AGENT = "social-media-manager/1"
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Every use case, ready to be called: jobs get this as their handle, and so would controllers."""
+    """Every use case, ready to be called: jobs get this as their handle, and controllers from the request."""
 
     units: UnitsOfWork
     vault: Vault
@@ -60,6 +62,8 @@ class Application:
     media: MediaLibrary
     analytics: Analytics
     maintenance: Maintenance
+    reading: Reading
+    once: Once
     notify_publish_result: NotifyPublishResult
     bury_notification: BuryNotification
 
@@ -97,6 +101,8 @@ def compose(
         media=media(parts),
         analytics=analytics(parts),
         maintenance=maintenance(parts),
+        reading=reading(parts),
+        once=Once(units, vault),
         notify_publish_result=NotifyPublishResult(units, mailing),
         bury_notification=BuryNotification(mailing),
     )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
     from domain.events import Event
     from pgqueue import AsyncQueue, Context, Job
     from pgqueue.duration import Duration
+
+
+_ENCLOSING: Final[ContextVar[async_sessionmaker[AsyncSession] | None]] = ContextVar("enclosing", default=None)
 
 
 class Listener(Protocol):
@@ -76,9 +80,28 @@ class UnitsOfWork:
 
     @asynccontextmanager
     async def begin(self, context: Context) -> AsyncIterator[UnitOfWork]:
-        """Open a transaction; it commits at the end of the block."""
-        async with self.sessions.begin() as session:
+        """Open a transaction; it commits at the end of the block. Inside `as_one` it is a part of that transaction."""
+        async with (_ENCLOSING.get() or self.sessions).begin() as session:
             yield self.join(session, context)
+
+    @asynccontextmanager
+    async def as_one(self, context: Context) -> AsyncIterator[UnitOfWork]:
+        """Make every unit of work that begins inside this block a savepoint of one transaction.
+
+        All that is begun by this task commits with the block, or nothing does. Not for what calls the outside world:
+        the transaction would be open meanwhile.
+        """
+        async with self.sessions.begin() as session:
+            inside = async_sessionmaker(
+                await session.connection(), expire_on_commit=False, join_transaction_mode="create_savepoint"
+            )
+            token = _ENCLOSING.set(inside)
+            try:
+                yield self.join(session, context)
+            finally:
+                _ENCLOSING.reset(token)
+            if self.queue.waker is not None:
+                self.queue.waker.after_commit(session)  # the hints of the parts came before the jobs can be seen
 
     def join(self, session: AsyncSession, context: Context) -> UnitOfWork:
         """Work in a transaction that the queue opened (``ctx.transaction()``, ``on_dead``)."""

@@ -71,7 +71,7 @@ def identity(parts: Parts, mailing: Mailing) -> Identity:
         verify_email=VerifyEmail(units, links),
         request_password_reset=RequestPasswordReset(units, links),
         reset_password=ResetPassword(units, passwords, links),
-        sign_in=SignIn(units, passwords),
+        sign_in=SignIn(units, passwords, parts.vault),
         sign_out=SignOut(units),
         authenticate=Authenticate(units),
         send_verification_email=SendLink(units, links, mailing, "verify_email"),

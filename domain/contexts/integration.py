@@ -10,6 +10,7 @@ from domain.gateways.webhooks import Webhooks
 from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.integration.delivering import BuryDelivery, DeliverWebhook
 from domain.use_cases.integration.endpoints import (
+    DeleteEndpoint,
     EnableEndpoint,
     EndpointHealth,
     RegisterEndpoint,
@@ -31,6 +32,7 @@ class Integration:
     register_endpoint: RegisterEndpoint
     rotate_secret: RotateSecret
     enable_endpoint: EnableEndpoint
+    delete_endpoint: DeleteEndpoint
     replay_deliveries: ReplayDeliveries
     deliver_webhook: OneOrSweep[UUID, int]
     bury_delivery: BuryDelivery
@@ -49,6 +51,7 @@ def integration(parts: Parts) -> Integration:
         register_endpoint=RegisterEndpoint(units, webhooks, vault),
         rotate_secret=RotateSecret(units, vault),
         enable_endpoint=EnableEndpoint(units, webhooks),
+        delete_endpoint=DeleteEndpoint(units),
         replay_deliveries=ReplayDeliveries(units),
         deliver_webhook=OneOrSweep(DeliverWebhook(units, webhooks, vault), EndpointHealth(units)),
         bury_delivery=BuryDelivery(units),

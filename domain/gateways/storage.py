@@ -155,6 +155,10 @@ class Storage:
             return await self._step(lambda: obstore.sign(store, "GET", key, lasts))
         return self._signer.link(key, now + lasts)
 
+    def allows(self, key: str, *, expires: str, signature: str, now: datetime) -> bool:
+        """Tell whether a link of ours with these parameters still opens the object."""
+        return self._signer.allows(key, expires=expires, signature=signature, now=now)
+
     async def _step(self, call: Callable[[], _T]) -> _T:
         with self._breakers.calling(PROVIDER, self._place):
             try:

@@ -62,3 +62,7 @@ class Vault:
     def fingerprint(self, email: str) -> bytes:
         """Return what stands for an address where the address itself must not be kept."""
         return hmac.digest(self._fingerprint_key, email.strip().lower().encode(), "sha256")
+
+    def mark(self, content: bytes) -> bytes:
+        """Return what stands for a request that may hold a password: without our key nobody can try guesses on it."""
+        return hmac.digest(self._fingerprint_key, b"request\n" + content, "sha256")

@@ -12,10 +12,10 @@ from domain.models.base import Base, CreatedAt, Document, one_of
 
 
 class IdempotencyKey(Base):
-    """A write that a client may send again, and the answer it gets then. The answer never holds a secret.
+    """A write that a client may send again, and the answer it gets then, sealed: it may hold a new secret.
 
-    ``response_status`` NULL: the first request is still at work, or its process died. After ``expires_at`` the key is
-    free again.
+    ``response_status`` NULL: the first request calls the outside world, or its process died. After ``expires_at`` the
+    key is free again.
     A caller who is nobody yet (sign-up) has the system's ids, so neither id is a foreign key.
     """
 

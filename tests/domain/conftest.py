@@ -12,6 +12,7 @@ from alembic.config import Config
 from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 from pgqueue.testing import temporary_database
 from tests.conftest import dbname
+from tests.domain.api import Api, open_api
 from tests.domain.world import Outside, World, open_world
 
 if TYPE_CHECKING:
@@ -77,6 +78,13 @@ def outside(
 async def world(database_url: str, outside: Outside, tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
     async with open_world(database_url, outside, tmp_path / "objects") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[Api]:
+    """The HTTP API on top of the world's application."""
+    async with open_api(world) as opened:
         yield opened
 
 

@@ -7,17 +7,19 @@ import ipaddress
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select, update
 
 from domain.models import User, UserSession, UserStatus, new_id
 from domain.use_cases.auditing import audit
 from domain.use_cases.identity.addresses import InvalidAddress, checked_address, user_of
+from pgqueue import Rate, take_async
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.gateways.vault import Vault
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from domain.use_cases.identity.passwords import Passwords
     from pgqueue import Context
@@ -26,6 +28,9 @@ GOOD_FOR = timedelta(days=30)
 _SEEN_EVERY = timedelta(minutes=5)
 _SECRET_BYTES = 32
 _LONGEST_AGENT = 300
+# Guessing is slow, whether one address is tried or many are; an office behind one address is not kept out.
+OF_ADDRESS: Final = Rate("address", count=20, per="1h", burst=10, name="sign-in-address")
+OF_IP: Final = Rate("ip", count=600, per="1h", burst=60, name="sign-in-ip")
 # Who wants to be forgotten may still come in and change their mind.
 MAY_SIGN_IN = (UserStatus.ACTIVE, UserStatus.PENDING_DELETION)
 
@@ -35,6 +40,14 @@ class WrongCredentials(Exception):
 
     def __init__(self) -> None:
         super().__init__("the address or the password is wrong")
+
+
+class TooManySignIns(Exception):
+    """Somebody tries too often, said of known and unknown addresses alike; ``wait`` is until the next try."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("too many tries; wait a while")
+        self.wait = wait
 
 
 class NotSignedIn(Exception):
@@ -69,12 +82,14 @@ class SignIn:
 
     units: UnitsOfWork
     passwords: Passwords
+    vault: Vault
 
     async def __call__(
         self, context: Context, *, email: str, password: str, ip: str | None = None, user_agent: str | None = None
     ) -> SignedIn:
-        """Open a session. Raises `WrongCredentials`, after the same time whatever is wrong."""
+        """Open a session. Raises `WrongCredentials`, after the same time whatever is wrong, and `TooManySignIns`."""
         async with self.units.begin(context) as uow:
+            await self._count(uow, email, ip)
             stored = await _stored(uow, email)
         if not await self.passwords.verify(password, stored) or stored is None:
             raise WrongCredentials
@@ -86,6 +101,14 @@ class SignIn:
                 raise WrongCredentials
             user.password_hash = renewed
             return await _open(uow, user, ip, user_agent)
+
+    async def _count(self, uow: UnitOfWork, email: str, ip: str | None) -> None:
+        """Count the try, in all processes together; the address is counted by what stands for it."""
+        wait = await take_async(uow.session, OF_ADDRESS, self.vault.fingerprint(email).hex())
+        if not wait and ip is not None:
+            wait = await take_async(uow.session, OF_IP, ip)
+        if wait:
+            raise TooManySignIns(wait)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A customer's endpoints: RegisterEndpoint, RotateSecret, EnableEndpoint, ReplayDeliveries and EndpointHealth."""
+"""A customer's endpoints: registered, given new secrets, switched on, deleted, looked after; deliveries sent again."""
 
 from __future__ import annotations
 
@@ -134,6 +134,18 @@ class EnableEndpoint:
             row = await locked_endpoint(uow, endpoint_id)
             transition(row, EndpointStatus.ACTIVE)
             row.failing_since = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEndpoint:
+    """Forget an endpoint."""
+
+    units: UnitsOfWork
+
+    async def __call__(self, context: Context, endpoint_id: UUID) -> None:
+        """Delete it with its deliveries; a job that is on its way finds nothing to do. Raises `UnknownEndpoint`."""
+        async with self.units.begin(context) as uow:
+            await uow.session.delete(await locked_endpoint(uow, endpoint_id))
 
 
 @dataclass(frozen=True, slots=True)

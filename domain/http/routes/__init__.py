@@ -1,0 +1,31 @@
+"""The routes, by what they are about."""
+
+from domain.http.routes import (
+    accounts,
+    administration,
+    identity,
+    me,
+    media,
+    posts,
+    publications,
+    reports,
+    service,
+    stripe,
+    webhooks,
+)
+
+ROUTERS = (
+    service.router,
+    identity.router,
+    me.router,
+    me.keyed,
+    posts.router,
+    publications.router,
+    media.router,
+    accounts.router,
+    reports.router,
+    webhooks.router,
+    webhooks.outside,
+    stripe.router,
+    administration.router,
+)
