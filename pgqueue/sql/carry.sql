@@ -52,7 +52,8 @@ $$
 CREATE OR REPLACE FUNCTION pgqueue.outbox_within(seen bigint[], gaps int8multirange, batch integer)
 RETURNS TABLE (id bigint, "row" jsonb) LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' SET datestyle = 'ISO'
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH found AS MATERIALIZED (
     SELECT x.id, to_jsonb(x) || jsonb_build_object('args', x.args::text) AS data,

@@ -91,7 +91,8 @@ $$
 -- then everything after the highest id it has seen there.
 CREATE OR REPLACE FUNCTION pgqueue.outbox_read(from_lane smallint, seen bigint, gaps int8multirange, batch integer)
 RETURNS bigint[] LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   SELECT coalesce(array_agg(id), '{}') FROM (
     (SELECT o.id FROM unnest(outbox_read.gaps) AS gap
@@ -211,7 +212,8 @@ $$
 -- here, so V can only lag, never lead. setval is not undone by a rollback and need not be: V was true.
 CREATE OR REPLACE FUNCTION pgqueue.refresh_marks()
 RETURNS jsonb LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   entry record;
@@ -245,7 +247,8 @@ $$
 -- here; once that is committed, refresh_marks passes them. Never publish before: a rollback would lose them.
 CREATE OR REPLACE FUNCTION pgqueue.pin(of_queue text, of_lane smallint)
 RETURNS integer LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   v bigint;
@@ -272,7 +275,8 @@ $$
 -- A pinned row whose lock is gone gets a position at V again, and is forgotten.
 CREATE OR REPLACE FUNCTION pgqueue.unpin()
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pgqueue.pins) THEN RETURN; END IF;
@@ -296,7 +300,8 @@ $$
 -- The mark is set from what this snapshot shows before anything is changed, so a rollback cannot skip a row.
 CREATE OR REPLACE FUNCTION pgqueue.promote(batch integer, sweep boolean DEFAULT false, lows jsonb DEFAULT '{}')
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   moment constant timestamptz := pgqueue.clock();
@@ -346,7 +351,8 @@ $$
 -- Is there anything to relay, promote or publish? Read-only, so that an idle queue writes nothing.
 CREATE OR REPLACE FUNCTION pgqueue.relay_due(seen bigint[], gaps int8multirange, freed jsonb)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
   RETURN EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane = 0 AND o.id > seen[1])
@@ -581,7 +587,8 @@ RETURNS TABLE (id bigint, queue text, kind text, payload_version integer, args t
   crashes smallint, refusals smallint, cancel_requested boolean, doomed text, enqueued double precision,
   waited double precision, expires_in double precision)
 LANGUAGE plpgsql VOLATILE ROWS 100
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   entry record;

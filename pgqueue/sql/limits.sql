@@ -57,7 +57,8 @@ $$
 -- meanwhile can only make room. lows: below that number of a key nothing lives. Never more is counted than may run.
 CREATE OR REPLACE FUNCTION pgqueue.room(keys text[], given integer[], lows jsonb)
 RETURNS TABLE (key text, free integer) LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   SELECT m.key, greatest(m.most - (SELECT count(*)::integer FROM (
       SELECT FROM pgqueue.permits p WHERE p.key = m.key AND p.number >= coalesce((lows ->> m.key)::bigint, 0)
@@ -186,7 +187,8 @@ $$
 -- What the relay may read of the freed permits: first the gaps, then everything after the highest id it has seen.
 CREATE OR REPLACE FUNCTION pgqueue.freed_read(seen bigint, gaps int8multirange, batch integer)
 RETURNS bigint[] LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   SELECT coalesce(array_agg(id), '{}') FROM (
     (SELECT f.id FROM unnest(freed_read.gaps) AS gap
@@ -202,7 +204,8 @@ $$
 -- busy: dead rows of the others are few.
 CREATE OR REPLACE FUNCTION pgqueue.take_freed(ids bigint[], OUT elements text[], OUT busy text[])
 LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
@@ -220,7 +223,8 @@ $$
 -- Below these numbers nothing of the key lives: what settled under an old snapshot leaves dead rows only there.
 CREATE OR REPLACE FUNCTION pgqueue.lowest_permits(keys text[], lows jsonb)
 RETURNS jsonb LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   SELECT CASE WHEN (SELECT count(*) FROM jsonb_object_keys(lows)) < 500 THEN lows ELSE '{}' END
     || coalesce(jsonb_object_agg(k.key, coalesce(
@@ -278,7 +282,8 @@ $$
 -- the key although it had room (older jobs of a class that allowed less), it waits for the next permit that is let go.
 CREATE OR REPLACE FUNCTION pgqueue.admit_held(elements text[], lows jsonb, batch integer)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   keys text[];
@@ -343,7 +348,8 @@ $$
 -- promote for a batch in which a job has limits, or stands in a fair queue.
 CREATE OR REPLACE FUNCTION pgqueue.promote_decided(low timestamptz, moment timestamptz, batch integer, lows jsonb)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   due constant pgqueue.candidate[] := ARRAY(

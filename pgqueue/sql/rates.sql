@@ -95,7 +95,8 @@ $$
 -- Jobs whose time has come, oldest first, as many of each key as may go.
 CREATE OR REPLACE FUNCTION pgqueue.admit_paced(batch integer, lows jsonb)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   moment constant timestamptz := pgqueue.clock();

@@ -50,7 +50,8 @@ $$
 -- A row that begins the next period of a hash waits for the next round (no survivor).
 CREATE OR REPLACE FUNCTION pgqueue.relay_periods(taken bigint[])
 RETURNS TABLE (id bigint, survivor bigint) LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
   RETURN QUERY
@@ -224,7 +225,8 @@ $$
 -- OFFSET 0 keeps each look a look along an index: as a join it could read all of it.
 CREATE OR REPLACE FUNCTION pgqueue.relay_release()
 RETURNS void LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   UPDATE pgqueue.jobs j
   SET hold = NULL, unique_hash = decode(substr(j.hold, 8), 'hex'), run_at = greatest(j.not_before, (SELECT pgqueue.clock())),
