@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.trap("a retry makes the first link useless")
 async def test_a_retry_sends_the_same_link_under_the_same_message_id(world: World) -> None:
     world.mail.faults.set("drop")  # accepted, but the answer is lost
     await sign_up(world)
@@ -79,6 +80,7 @@ async def test_nobody_is_mailed_after_they_were_shut_out(world: World) -> None:
     assert len(links(world)) == 1
 
 
+@pytest.mark.trap("a token in a payload, a row or a log")
 async def test_no_secret_is_stored_anywhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
     await an_active_user(world)
     signed_in = await world.app.identity.sign_in(NOBODY, email=ANA, password=PASSWORD)

@@ -53,6 +53,7 @@ async def audited(world: World, action: str) -> list[dict[str, int]]:
     return [row.detail for row in rows]
 
 
+@pytest.mark.trap("somebody signs in between the ban and its job")
 async def test_a_ban_ends_access_with_its_commit_and_not_when_the_job_runs(world: World) -> None:
     operator, author = await an_operator(world), world.tenant.author_id
     email = await with_a_password(world, author)
@@ -71,6 +72,7 @@ async def test_a_ban_ends_access_with_its_commit_and_not_when_the_job_runs(world
     assert await world.jobs("InvalidateUserSessionsJob") == [("completed", 1)]
 
 
+@pytest.mark.trap("somebody signs in between the ban and its job")
 async def test_a_ban_while_somebody_signs_in_leaves_no_session_that_is_good(world: World) -> None:
     operator, author = await an_operator(world), world.tenant.author_id
     email = await with_a_password(world, author)

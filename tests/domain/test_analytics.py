@@ -31,6 +31,7 @@ async def _metrics(world: World) -> Sequence[PostMetrics]:
         return (await session.scalars(select(PostMetrics).order_by(PostMetrics.bucket))).all()
 
 
+@pytest.mark.trap("a number that was not told is a zero")
 async def test_numbers_follow_a_publication_and_what_is_not_told_is_not_zero(world: World, post: ScheduledPost) -> None:
     world.network.audience.count(post.external_id or "", favourites_count=7, reblogs_count=None)
     await world.make_due()
@@ -44,6 +45,7 @@ async def test_numbers_follow_a_publication_and_what_is_not_told_is_not_zero(wor
     assert timedelta(minutes=50) < after.next_metrics_at - post.published_at < timedelta(minutes=70)
 
 
+@pytest.mark.trap("numbers are added up")
 async def test_numbers_are_absolute_and_each_bucket_is_asked_for_once(world: World, post: ScheduledPost) -> None:
     job = SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC))
     world.network.audience.count(post.external_id or "", favourites_count=7)

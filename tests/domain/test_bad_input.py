@@ -62,6 +62,7 @@ async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNe
         yield await connect(world, request.param, network)
 
 
+@pytest.mark.trap("captions with every nastiness of Unicode")
 @pytest.mark.parametrize("on", ["mastodon", "bluesky", "linkedin"], indirect=True)
 async def test_a_caption_arrives_as_it_was_written_whatever_is_in_it(on: OnNetwork) -> None:
     posts = {name: await on.schedule(body) for name, body in CAPTIONS.items()}
@@ -71,6 +72,7 @@ async def test_a_caption_arrives_as_it_was_written_whatever_is_in_it(on: OnNetwo
     assert sorted(on.texts()) == sorted(CAPTIONS.values())
 
 
+@pytest.mark.trap("captions with every nastiness of Unicode")
 async def test_a_caption_is_told_of_without_harm(world: World) -> None:
     """It goes into mails, too: it stays text there, and ends no mail."""
     world.network.faults.set("reject", calls=2)
@@ -82,6 +84,7 @@ async def test_a_caption_is_told_of_without_harm(world: World) -> None:
     assert sum(CAPTIONS["SMTP ends"] in text for text in texts) == 2
 
 
+@pytest.mark.trap("captions in which there is nothing to see, or half a character")
 async def test_a_caption_in_which_nobody_would_see_anything_is_refused(world: World) -> None:
     for body in NOTHING:
         with pytest.raises(InvalidPost, match="no text"):
@@ -92,6 +95,7 @@ async def test_a_caption_in_which_nobody_would_see_anything_is_refused(world: Wo
     assert await world.rows("SELECT FROM smm.posts") == []
 
 
+@pytest.mark.trap("a token ends between check and use")
 @pytest.mark.parametrize("on", ["bluesky"], indirect=True)
 async def test_a_token_that_ends_between_the_check_and_the_call_is_renewed_and_the_post_appears_once(
     on: OnNetwork,
@@ -107,6 +111,7 @@ async def test_a_token_that_ends_between_the_check_and_the_call_is_renewed_and_t
     assert on.texts() == ["olá"]
 
 
+@pytest.mark.trap("a user is deleted in the middle")
 async def test_somebody_who_is_deleted_while_their_post_is_on_its_way_is_told_nothing(world: World) -> None:
     world.network.faults.set("reject")
     world.network.faults.set("slow", seconds=0.5)
@@ -132,6 +137,7 @@ async def test_somebody_who_is_deleted_while_their_post_is_on_its_way_is_told_no
     assert await world.rows("SELECT FROM pgqueue.dead_jobs") == []
 
 
+@pytest.mark.trap("a tenant names another tenant's ids")
 async def test_jobs_of_one_tenant_that_name_another_one_s_ids_change_nothing(world: World) -> None:
     post_id, media_id, delivery_id, report_id = await _things_of_the_tenant(world)
     before = await _state(world)
@@ -159,6 +165,7 @@ async def test_jobs_of_one_tenant_that_name_another_one_s_ids_change_nothing(wor
     assert {row.state for row in await world.rows("SELECT state FROM pgqueue.all_jobs")} <= {"completed", "discarded"}
 
 
+@pytest.mark.trap("a tenant names another tenant's ids")
 async def test_a_tenant_cannot_do_anything_with_another_one_s_ids(world: World) -> None:
     post_id, media_id, _, report_id = await _things_of_the_tenant(world)
     [endpoint] = await world.rows("SELECT id FROM smm.webhook_endpoints")

@@ -46,6 +46,7 @@ async def test_an_event_leads_to_what_stripe_says_now(world: World) -> None:
     assert [each.status for each in await world.rows("SELECT status FROM smm.stripe_events")] == ["processed"]
 
 
+@pytest.mark.trap("an event is replayed")
 async def test_an_event_that_comes_three_times_is_stored_and_processed_once(world: World) -> None:
     await a_customer(world)
     told = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
@@ -54,12 +55,14 @@ async def test_an_event_that_comes_three_times_is_stored_and_processed_once(worl
     assert await world.jobs("ProcessStripeWebhookJob") == [("completed", 1)]
 
 
+@pytest.mark.trap("an event is replayed")
 async def test_the_same_event_twice_at_once_is_stored_once(world: World) -> None:
     await a_customer(world)
     told = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
     assert sorted(await asyncio.gather(*(receive(world, *told) for _ in range(4)))) == [False, False, False, True]
 
 
+@pytest.mark.trap("a forged event")
 @pytest.mark.parametrize("case", ["another body", "another secret", "no signature", "garbage", "old", "not an event"])
 async def test_a_forged_event_is_refused(world: World, case: str) -> None:
     body, signature = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
@@ -76,12 +79,14 @@ async def test_a_forged_event_is_refused(world: World, case: str) -> None:
     assert await world.rows("SELECT FROM smm.stripe_events") == []
 
 
+@pytest.mark.trap("the signature of parsed JSON is checked")
 async def test_the_same_json_in_other_bytes_is_refused(world: World) -> None:
     body, signature = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
     with pytest.raises(Forged):
         await receive(world, json.dumps(json.loads(body)).encode(), signature)
 
 
+@pytest.mark.trap("an event from the future is good for ever")
 async def test_an_event_from_the_future_is_refused(world: World) -> None:
     """The library alone would accept it for ever."""
     body, _ = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
@@ -89,6 +94,7 @@ async def test_an_event_from_the_future_is_refused(world: World) -> None:
         await receive(world, *world.stripe.signed(json.loads(body), at=time.time() + 3_600))
 
 
+@pytest.mark.trap("a forged event")
 async def test_without_a_secret_no_event_is_accepted(world: World) -> None:
     """An empty key signs as well as any other."""
     access = StripeAccess(world.stripe.url, world.stripe.api_key, "")
@@ -112,6 +118,7 @@ async def test_an_event_of_the_other_mode_is_refused(world: World) -> None:
         await receive(world, *world.stripe.signed(json.loads(body) | {"livemode": True}))
 
 
+@pytest.mark.trap("an old event comes after a new one")
 async def test_an_old_event_after_a_new_one_changes_nothing(world: World) -> None:
     await a_customer(world)
     first = world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active")
@@ -138,6 +145,7 @@ async def test_a_failed_payment_starts_the_grace_once_and_a_paid_one_ends_it(wor
     assert await notices(world) == ["subscription_past_due", "subscription_recovered"]
 
 
+@pytest.mark.trap("an event comes before our own commit")
 async def test_an_event_before_our_own_commit_is_tried_again(world: World) -> None:
     await receive(world, *world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "active"))
     await world.work()

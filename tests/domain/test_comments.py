@@ -69,6 +69,7 @@ class _Pages:
         return CommentPage((comment,), str(number + 1) if number + 1 < self.pages else None)
 
 
+@pytest.mark.trap("the first reading of an old post tells of 900 comments")
 async def test_the_first_reading_is_silent_and_later_ones_tell_of_what_is_new(
     world: World, post: ScheduledPost
 ) -> None:
@@ -156,6 +157,7 @@ async def test_a_reading_that_died_leaves_the_next_tick_planned(world: World, po
     assert after.next_comments_at > tick
 
 
+@pytest.mark.trap("HTML from strangers")
 @pytest.mark.parametrize(
     ("markup", "text"),
     [
@@ -172,6 +174,7 @@ def test_a_stranger_s_html_becomes_plain_text(markup: str, text: str) -> None:
     assert plain(markup).lstrip("<") == text
 
 
+@pytest.mark.trap("every post is asked about every hour for ever")
 @pytest.mark.parametrize("ladder", [METRICS, COMMENTS])
 def test_posts_are_asked_about_less_and_less_and_then_never(ladder: Any) -> None:
     last = timedelta(0)

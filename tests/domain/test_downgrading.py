@@ -51,6 +51,7 @@ async def accounts(world: World, count: int) -> list[UUID]:
     return [row.id for row in rows]
 
 
+@pytest.mark.trap("a downgrade deletes what was paid for")
 async def test_after_the_grace_the_organization_is_on_the_free_plan_and_keeps_everything(world: World) -> None:
     await a_payer(world, "past_due")
     more = await accounts(world, 2)
@@ -73,6 +74,7 @@ async def test_after_the_grace_the_organization_is_on_the_free_plan_and_keeps_ev
     assert await notices(world) == ["subscription_past_due", "plan_downgraded"]
 
 
+@pytest.mark.trap("the customer paid a minute ago")
 async def test_a_customer_who_paid_a_minute_ago_is_not_downgraded(world: World) -> None:
     await a_payer(world, "past_due")
     await end_grace(world)
@@ -84,6 +86,7 @@ async def test_a_customer_who_paid_a_minute_ago_is_not_downgraded(world: World) 
     assert not [call for call in world.stripe.state()["calls"] if call.startswith("DELETE")]
 
 
+@pytest.mark.trap("a downgrade runs twice")
 async def test_downgrading_twice_is_downgrading_once(world: World) -> None:
     subscription_id = await a_payer(world, "past_due")
     await accounts(world, 3)

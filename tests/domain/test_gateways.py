@@ -129,6 +129,7 @@ def test_what_the_other_side_asks_for_is_read_and_bounded(headers: dict[str, str
     assert requested_wait(headers, NOW) == timedelta(seconds=seconds)
 
 
+@pytest.mark.trap("a permanent error is retried")
 def test_every_failure_has_a_verdict() -> None:
     abstract = {failures.GatewayError, failures.Postponed}
     every = {

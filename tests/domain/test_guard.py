@@ -86,6 +86,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.trap("an address inside, in any spelling")
 @pytest.mark.parametrize("address", INSIDE)
 def test_an_address_that_leads_inside_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
@@ -96,6 +97,7 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public(ip_address(address))
 
 
+@pytest.mark.trap("an address inside, in any spelling")
 @pytest.mark.anyio
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_no_spelling_of_an_address_gets_past_the_guard(host: str) -> None:
@@ -114,6 +116,7 @@ async def test_the_guard_sees_what_is_connected_to(receiver: ReceiverStandIn, sp
     await (await Guard([ip_address("127.0.0.1")]).connect_tcp(spelling, receiver.service.port)).aclose()
 
 
+@pytest.mark.trap("a name answers well to the check and badly to the connection")
 @pytest.mark.anyio
 async def test_a_name_is_resolved_once_and_one_bad_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that answers well to the check and badly to the connection has nothing to gain."""

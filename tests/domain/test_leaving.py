@@ -77,6 +77,7 @@ async def what_is_left(world: World) -> dict[str, Sequence[Row[tuple[object]]]]:
     return {name: await world.rows(query) for name, query in queries.items()}
 
 
+@pytest.mark.trap("something personal is left in a row, a job or an error")
 async def test_after_thirty_days_nothing_personal_is_left(world: World) -> None:
     deletion_id = await leave(world)
     assert await world.jobs(KIND) == [("waiting", 0)]
@@ -103,6 +104,7 @@ async def test_after_thirty_days_nothing_personal_is_left(world: World) -> None:
             assert not found, (table.name, personal)
 
 
+@pytest.mark.trap("the last mail is sent to a wiped address")
 async def test_the_last_mail_goes_out_before_the_address_is_wiped(world: World) -> None:
     await leave(world)
     await due(world)
@@ -129,6 +131,7 @@ async def test_somebody_who_only_takes_part_leaves_the_organization_as_it_is(wor
     assert [row.user_id for row in members] == [world.tenant.owner_id]
 
 
+@pytest.mark.trap("a canceled request still runs")
 async def test_a_canceled_deletion_does_not_run(world: World) -> None:
     await leave(world)
     hers = Context(str(world.tenant.organization_id), str(world.tenant.owner_id))
@@ -174,6 +177,7 @@ async def test_a_job_that_comes_too_early_does_nothing(world: World) -> None:
     assert (row.status, row.steps_done) == ("pending", [])
 
 
+@pytest.mark.trap("half of it is done")
 @pytest.mark.parametrize("step", range(1, len(STEPS) + 1))
 async def test_a_crash_at_any_step_goes_on_there(world: World, step: int) -> None:
     await leave(world)

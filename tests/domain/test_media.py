@@ -69,6 +69,7 @@ async def test_an_upload_is_scanned_and_made_small(world: World, content: bytes,
     assert (row.duration_ms is not None) == (detected == "video/mp4")
 
 
+@pytest.mark.trap("the place where a picture was taken leaks")
 async def test_a_small_picture_is_upright_and_tells_no_place(world: World) -> None:
     media_id = await _upload(world, files.an_image(size=(1200, 800), turned=True))
     await world.work()
@@ -80,6 +81,7 @@ async def test_a_small_picture_is_upright_and_tells_no_place(world: World) -> No
     assert "exif" not in small.info
 
 
+@pytest.mark.trap("an infected file")
 @pytest.mark.parametrize(
     "content",
     [EICAR, files.an_image() + EICAR, files.a_video() + EICAR],
@@ -101,6 +103,7 @@ async def test_an_infected_file_goes_into_quarantine(world: World, content: byte
         await _upload(world, content)
 
 
+@pytest.mark.trap("an upload that lies about its type, SVG with a script")
 @pytest.mark.parametrize(
     ("content", "declared"),
     [
@@ -120,6 +123,7 @@ async def test_what_lies_about_its_type_is_rejected(world: World, content: bytes
     assert await world.jobs("GenerateThumbnailJob") == []
 
 
+@pytest.mark.trap("the scanner is down, so the file is clean")
 @pytest.mark.parametrize("fault", ["drop", "slow", "error"])
 async def test_without_the_scanner_s_word_a_file_stays_pending_and_can_be_scanned_later(
     world: World, fault: str
@@ -139,6 +143,7 @@ async def test_without_the_scanner_s_word_a_file_stays_pending_and_can_be_scanne
     assert (await _media(world, media_id)).scan_status == "clean"
 
 
+@pytest.mark.trap("the scanner is down, so the file is clean")
 async def test_a_scanner_that_is_away_is_no_clean_one(world: World) -> None:
     world.clamd.service.close()
     media_id = await _upload(world, files.an_image())
@@ -200,6 +205,7 @@ async def test_the_sweep_finds_files_whose_scan_was_lost(world: World) -> None:
     assert (await _media(world, fresh)).scan_status == "pending"
 
 
+@pytest.mark.trap("an image bomb")
 @pytest.mark.parametrize(
     "content",
     [files.a_bomb(), files.an_image()[:600], files.a_video()[:400], b"GIF89a" + bytes(40)],
@@ -213,6 +219,7 @@ async def test_what_cannot_be_decoded_gets_no_small_picture_and_no_dead_letter(w
     assert await world.jobs("GenerateThumbnailJob") == [("completed", 1)]
 
 
+@pytest.mark.trap("a decoder crashes and takes the worker along")
 async def test_a_decoder_that_crashes_kills_no_worker_and_the_file_says_so(world: World, tmp_path: Path) -> None:
     media_id = await _upload(world, files.an_image())
     await world.work()

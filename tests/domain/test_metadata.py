@@ -23,6 +23,7 @@ NESTED = b"\x00\x00\x00\x00moov" * 5_000
 PLACE_NAME = b"Rua das Flores 12"
 
 
+@pytest.mark.trap("the place where a picture was taken leaks")
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_goes_out_without_its_place_and_the_same_way_up(kind: str, *, turned: bool) -> None:
@@ -51,6 +52,7 @@ def test_comments_and_texts_go_too() -> None:
     assert PLACE_NAME not in without_metadata(written.getvalue(), "image/webp")
 
 
+@pytest.mark.trap("the place where a picture was taken leaks")
 def test_a_video_goes_out_without_its_place_and_still_plays() -> None:
     written = io.BytesIO()
     with av.open(io.BytesIO(a_video()), mode="r") as source, av.open(written, mode="w", format="mp4") as target:
@@ -78,6 +80,7 @@ def test_a_file_that_is_built_wrong_harms_nobody(content: bytes, media_type: str
         assert media_type.split("/", maxsplit=1)[0] in str(error)  # noqa: PT017 - whether it is refused depends on the bytes
 
 
+@pytest.mark.trap("a file is exchanged after its scan")
 @pytest.mark.anyio
 async def test_a_network_gets_the_scanned_file_without_its_place_and_no_other_one(world: World) -> None:
     with BlueskyStandIn() as network:

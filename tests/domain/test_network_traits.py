@@ -40,6 +40,7 @@ on_instagram = pytest.mark.parametrize("on", ["instagram"], indirect=True)
 on_linkedin = pytest.mark.parametrize("on", ["linkedin"], indirect=True)
 
 
+@pytest.mark.trap("a record with the time of the attempt is another record")
 @on_bluesky
 async def test_the_record_is_the_same_on_every_attempt(on: OnNetwork) -> None:
     assert isinstance(on.network, BlueskyStandIn)
@@ -58,6 +59,7 @@ async def test_the_record_is_the_same_on_every_attempt(on: OnNetwork) -> None:
     assert record["uri"].endswith(plan["rkey"])
 
 
+@pytest.mark.trap("signing in for each call")
 @on_bluesky
 async def test_an_expired_token_is_renewed_in_place(on: OnNetwork) -> None:
     assert isinstance(on.network, BlueskyStandIn)
@@ -71,6 +73,7 @@ async def test_an_expired_token_is_renewed_in_place(on: OnNetwork) -> None:
     assert await on.world.jobs() == [("completed", 1)]
 
 
+@pytest.mark.trap("two renew a token that is good once")
 @on_bluesky
 async def test_two_posts_with_an_expired_token_renew_it_once(on: OnNetwork) -> None:
     assert isinstance(on.network, BlueskyStandIn)
@@ -169,6 +172,7 @@ async def test_the_same_text_again_on_purpose_fails_and_does_not_take_the_first_
     assert on.texts() == ["bom dia"]
 
 
+@pytest.mark.trap("the network has forgotten the key")
 @on_linkedin
 async def test_a_repeat_after_a_long_time_is_not_made(on: OnNetwork) -> None:
     on.spoil("drop")
@@ -181,6 +185,7 @@ async def test_a_repeat_after_a_long_time_is_not_made(on: OnNetwork) -> None:
     assert on.network.called("POST /rest/posts") == 1
 
 
+@pytest.mark.trap("a retry uploads all files again")
 @pytest.mark.parametrize("on", ["mastodon", "bluesky"], indirect=True)
 async def test_a_file_that_was_uploaded_is_not_uploaded_again(on: OnNetwork) -> None:
     content = an_image(size=(8, 8))
@@ -207,6 +212,7 @@ async def test_a_file_that_was_uploaded_is_not_uploaded_again(on: OnNetwork) -> 
         assert await session.get(RemoteMedia, (post_id, pictures[0].id))
 
 
+@pytest.mark.trap("a file is attached and published before it is scanned")
 @on_bluesky
 async def test_a_post_waits_for_the_scan_of_its_file_and_an_infected_one_is_never_published(on: OnNetwork) -> None:
     picture = a_picture(on.world)
@@ -224,6 +230,7 @@ async def test_a_post_waits_for_the_scan_of_its_file_and_an_infected_one_is_neve
     assert on.texts() == []
 
 
+@pytest.mark.trap("a second worker starts while the first one still calls")
 @on_bluesky
 async def test_while_another_job_may_be_calling_nobody_else_does(on: OnNetwork) -> None:
     on.spoil("drop")
@@ -252,6 +259,7 @@ async def test_an_outage_without_end_leaves_the_truth(on: OnNetwork) -> None:
     assert on.texts() == ["olá"]
 
 
+@pytest.mark.trap("captions with every nastiness of Unicode")
 @on_bluesky
 async def test_a_text_is_measured_as_its_network_does(on: OnNetwork) -> None:
     await on.schedule("👩‍👩‍👧‍👦" * 300)

@@ -41,6 +41,7 @@ async def test_a_post_appears_once_on_every_network(on: OnNetwork) -> None:
     assert tuple(used) == ("posts_published", post_id, 1)
 
 
+@pytest.mark.trap("the reply of the network is lost")
 @every
 @pytest.mark.parametrize("fault", ["drop", "slow", "drip", "garbage"])
 async def test_a_lost_answer_leads_to_one_post_on_every_network(on: OnNetwork, fault: str) -> None:
@@ -60,6 +61,7 @@ async def test_an_error_before_anything_was_done_leads_to_one_post(on: OnNetwork
     assert on.texts() == ["olá"]
 
 
+@pytest.mark.trap("the reply of the network is lost")
 @every
 async def test_a_crash_after_the_call_leads_to_one_post(on: OnNetwork) -> None:
     on.spoil("drop")
@@ -76,6 +78,7 @@ async def test_a_crash_after_the_call_leads_to_one_post(on: OnNetwork) -> None:
     assert on.texts() == ["olá"]
 
 
+@pytest.mark.trap("an outage ends and a day's posts of an account go out at once")
 @every
 async def test_a_limit_spends_no_attempt_and_is_remembered_for_the_account(on: OnNetwork) -> None:
     on.network.faults.set("rate_limit", seconds=90)
@@ -95,6 +98,7 @@ async def test_a_limit_spends_no_attempt_and_is_remembered_for_the_account(on: O
     assert await on.world.jobs() == [("completed", 1), ("completed", 1)]
 
 
+@pytest.mark.trap("a permanent error is retried")
 @every
 async def test_a_refusal_fails_the_post_and_is_no_dead_letter(on: OnNetwork) -> None:
     on.spoil("reject")

@@ -46,6 +46,7 @@ async def test_a_lost_reply_leads_to_one_post(world: World) -> None:
     assert await world.jobs() == [("completed", 2)]
 
 
+@pytest.mark.trap("a new idempotency key on each attempt")
 @pytest.mark.parametrize("fault", ["drop", "error", "slow"])
 async def test_the_key_is_the_same_on_every_attempt(world: World, fault: Kind) -> None:
     world.network.faults.set(fault, calls=2, seconds=1.2)
@@ -89,6 +90,7 @@ async def test_a_rate_limit_snoozes_and_spends_no_attempt(world: World) -> None:
     assert await world.attempts(post_id) == [("publish", "rate_limited"), ("publish", "ok")]
 
 
+@pytest.mark.trap("the dead letters are full of users' mistakes")
 async def test_a_refused_post_fails_and_is_no_dead_letter(world: World) -> None:
     world.network.faults.set("reject")
     post_id = await world.schedule("spam")
@@ -141,6 +143,7 @@ async def test_after_the_last_attempt_a_post_that_may_be_online_is_unconfirmed_a
     assert world.texts() == ["olá"]
 
 
+@pytest.mark.trap("the network has forgotten the key")
 async def test_when_the_key_is_forgotten_the_account_s_list_tells_that_the_post_is_online(world: World) -> None:
     post_id = await _lost_an_hour_ago(world)
     await world.work()
@@ -161,6 +164,7 @@ async def test_when_the_key_is_forgotten_and_the_list_does_not_hold_the_post_it_
     assert await world.attempts(post_id) == [("publish", "transient"), ("reconcile", "ok"), ("publish", "ok")]
 
 
+@pytest.mark.trap("nobody can tell whether the post is online")
 async def test_when_nobody_can_tell_the_post_is_unconfirmed_and_people_are_asked(world: World) -> None:
     world.network.faults.set("error")
     post_id = await world.schedule()
@@ -191,6 +195,7 @@ async def test_the_same_text_posted_twice_on_purpose_is_not_mistaken_for_a_lost_
     assert [(await world.post(post_id)).external_id for post_id in (first, second)] == ["1", "2"]
 
 
+@pytest.mark.trap('the button "retry" is pressed twice')
 async def test_a_second_press_on_retry_is_refused(world: World) -> None:
     world.network.faults.set("reject")
     post_id = await world.schedule()
@@ -202,6 +207,7 @@ async def test_a_second_press_on_retry_is_refused(world: World) -> None:
     assert (await world.post(post_id)).status == "published"
 
 
+@pytest.mark.trap("the post was edited or moved after its job was enqueued")
 async def test_an_edited_schedule_makes_the_old_job_a_no_op(world: World) -> None:
     post_id = await world.schedule()
     await world.execute("UPDATE smm.scheduled_posts SET schedule_version = 2")
@@ -211,6 +217,7 @@ async def test_an_edited_schedule_makes_the_old_job_a_no_op(world: World) -> Non
     assert world.texts() == []
 
 
+@pytest.mark.trap("an outage ends and a day's posts of an account go out at once")
 async def test_a_post_that_is_a_day_late_is_missed(world: World) -> None:
     post_id = await world.schedule(when=datetime.now(UTC) - timedelta(hours=25))
     await world.work()
@@ -218,6 +225,7 @@ async def test_a_post_that_is_a_day_late_is_missed(world: World) -> None:
     assert world.texts() == []
 
 
+@pytest.mark.trap("a suspension races with a publication")
 async def test_a_suspended_organization_publishes_nothing(world: World) -> None:
     post_id = await world.schedule()
     await world.execute(

@@ -100,6 +100,7 @@ async def test_what_is_over_goes_and_what_is_an_hour_younger_stays(world: World,
     assert await world.rows("SELECT 1 FROM pgqueue.dead_jobs") == []
 
 
+@pytest.mark.trap("one huge DELETE")
 async def test_many_rows_go_in_batches_each_committed_by_itself(world: World) -> None:
     await _sessions(world, 2_500)
     taken: list[int] = []
@@ -117,6 +118,7 @@ async def test_many_rows_go_in_batches_each_committed_by_itself(world: World) ->
     assert await _count(world, "sessions") == 0
 
 
+@pytest.mark.trap("one huge DELETE")
 async def test_a_row_that_somebody_works_on_is_not_waited_for(world: World) -> None:
     await _sessions(world, 3)
     async with world.engine.connect() as other:
@@ -136,6 +138,7 @@ async def test_when_the_time_is_over_a_job_that_follows_goes_on(world: World) ->
     assert await world.jobs("PurgeExpiredRecordsJob") == [("completed", 1)] * 4
 
 
+@pytest.mark.trap("a wrong clock marks or deletes everything")
 async def test_one_night_has_an_end(world: World) -> None:
     await _sessions(world, 3)
     await _purge(world, "sessions", MOST_PARTS + 1)

@@ -59,6 +59,7 @@ async def test_two_sweeps_at_once_renew_an_account_once(on: OnNetwork) -> None:
     assert on.network.called("refreshSession") == 1
 
 
+@pytest.mark.trap("two renew a token that is good once")
 async def test_of_many_who_renew_at_once_one_asks_the_network(on: OnNetwork) -> None:
     renew = on.world.app.publishing.publish_scheduled_post.renew_tokens
     context = on.world.tenant.context
@@ -73,6 +74,7 @@ async def test_of_many_who_renew_at_once_one_asks_the_network(on: OnNetwork) -> 
     assert (await on.account()).token_version == 2
 
 
+@pytest.mark.trap("a crash between the new tokens and their commit")
 async def test_a_lost_answer_to_a_renewal_is_made_good_by_the_same_token(on: OnNetwork) -> None:
     on.network.faults.set("drop", path="refreshSession")
     await _ends_in(on, timedelta(minutes=1))

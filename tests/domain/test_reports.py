@@ -69,6 +69,7 @@ def lines(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
 
 
+@pytest.mark.trap("a formula in a CSV")
 @pytest.mark.anyio
 async def test_a_csv_has_the_numbers_a_mark_for_its_encoding_and_no_formula(world: World) -> None:
     await a_post(world)
@@ -86,6 +87,7 @@ async def test_a_csv_has_the_numbers_a_mark_for_its_encoding_and_no_formula(worl
     assert notice.link == f"/reports/{report_id}"
 
 
+@pytest.mark.trap("two runs of a report differ")
 @pytest.mark.anyio
 @pytest.mark.parametrize("file_format", ["csv", "pdf"])
 async def test_made_again_a_report_is_the_same_to_the_byte(world: World, file_format: Literal["csv", "pdf"]) -> None:
@@ -137,6 +139,7 @@ async def test_a_dead_report_has_failed_and_a_requeued_one_is_made(world: World)
     assert (await report(world, report_id)).status == "ready"
 
 
+@pytest.mark.trap("a huge report in memory")
 @pytest.mark.anyio
 @pytest.mark.parametrize("file_format", ["csv", "pdf"])
 async def test_a_long_report_is_read_in_parts(world: World, file_format: Literal["csv", "pdf"]) -> None:
@@ -197,6 +200,7 @@ async def test_a_link_opens_the_report_for_a_while_and_nothing_of_a_stranger(wor
         await world.app.integration.report_link(world.tenant.context, report_id)
 
 
+@pytest.mark.trap("a formula in a CSV")
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_text_that_a_spreadsheet_would_run_is_only_text(first: str) -> None:
     [row] = csv.reader(io.StringIO(csv_line([first + "1+1", -5, None]).decode(), newline=""))

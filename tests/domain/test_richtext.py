@@ -12,6 +12,7 @@ from domain.gateways.tids import tid
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
+@pytest.mark.trap("captions with every nastiness of Unicode")
 @pytest.mark.parametrize(
     ("text", "count"),
     [("", 0), ("pão", 3), ("pa\u0303o", 3), ("👩‍👩‍👧‍👦🇧🇷", 2), ("e\u0301\u0323", 1), ("\r\n", 1), ("नमस्ते", 3)],

@@ -57,6 +57,7 @@ async def test_dispatchers_at_once_take_every_post_once(world: World) -> None:
     assert (row.n, row.d) == (60, 60)
 
 
+@pytest.mark.trap("a listener enqueues outside the transaction")
 async def test_a_transaction_that_rolls_back_leaves_neither_post_nor_job(world: World) -> None:
     with pytest.raises(RuntimeError):  # noqa: PT012 - the block is the transaction
         async with world.app.units.begin(world.tenant.context) as uow:

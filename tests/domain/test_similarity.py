@@ -83,6 +83,7 @@ class _Interrupted(HashingEmbedder):
         return await super().embed(texts)
 
 
+@pytest.mark.trap("the vector of an older text overwrites that of a newer one")
 async def test_an_older_text_s_vector_never_overwrites_a_newer_one_s(world: World) -> None:
     post_id = await _post(world, "olá")
     await world.execute("UPDATE smm.posts SET body = 'velho' WHERE id = :id", id=post_id)

@@ -62,6 +62,7 @@ async def clean_up(world: World) -> None:
     await world.work()
 
 
+@pytest.mark.trap("the end of a suspension publishes the past")
 async def test_a_suspension_pauses_one_organization_and_its_end_publishes_nothing_that_has_passed(world: World) -> None:
     operator, tenant = await an_operator(world), world.tenant
     ahead = await world.schedule("daqui a uma semana", when=datetime.now(UTC) + IN_A_WEEK)
@@ -86,6 +87,7 @@ async def test_a_suspension_pauses_one_organization_and_its_end_publishes_nothin
     assert await audited(world, "posts.resumed") == [{"posts": 1, "missed": 1}]
 
 
+@pytest.mark.trap("a suspension races with a publication")
 async def test_what_is_being_published_finishes(world: World) -> None:
     operator, tenant = await an_operator(world), world.tenant
     world.network.faults.set("slow", seconds=0.5)
@@ -100,6 +102,7 @@ async def test_what_is_being_published_finishes(world: World) -> None:
     assert (await world.post(post_id)).status == "published"
 
 
+@pytest.mark.trap("a request fans out")
 async def test_posts_are_paused_in_slices(world: World) -> None:
     operator, tenant = await an_operator(world), world.tenant
     first = await world.schedule(when=datetime.now(UTC) + IN_A_WEEK)
@@ -165,6 +168,7 @@ async def test_a_month_of_suspension_marks_an_organization_and_tells_its_owners(
     assert len(await audited(world, "organization.marked_for_deletion")) == 2
 
 
+@pytest.mark.trap("a wrong clock marks or deletes everything")
 async def test_no_day_marks_more_than_a_hundred_whatever_the_clock_says(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +183,7 @@ async def test_no_day_marks_more_than_a_hundred_whatever_the_clock_says(
     assert (await world.rows(marked))[0].n == 130
 
 
+@pytest.mark.trap("to mark is to delete")
 async def test_an_organization_that_objects_in_time_stays(world: World) -> None:
     operator = await an_operator(world)
     await suspended_for(world, 31, 1)

@@ -62,6 +62,7 @@ async def test_what_an_outage_left_unconfirmed_is_looked_for_once(world: World) 
     assert job.args["cause"] == "reconcile"
 
 
+@pytest.mark.trap("connecting an account again fires a month of old posts")
 @pytest.mark.parametrize(("chosen", "states"), [(True, {"published"}), (False, {"failed"})])
 async def test_a_reconnected_account_brings_back_last_day_s_posts_only_where_the_organization_chose_so(
     world: World, *, chosen: bool, states: set[str]

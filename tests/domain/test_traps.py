@@ -58,6 +58,7 @@ async def _in_mid_call(world: World) -> tuple[UUID, asyncio.Task[None]]:
     return post_id, working
 
 
+@pytest.mark.trap("a transaction is open while a network is called")
 async def test_no_transaction_is_open_while_a_network_is_called(world: World) -> None:
     _, working = await _in_mid_call(world)
     idle = await world.rows(
@@ -70,6 +71,7 @@ async def test_no_transaction_is_open_while_a_network_is_called(world: World) ->
     assert len(locks) == 1
 
 
+@pytest.mark.trap("a worker that lost its job writes down an ending")
 async def test_a_worker_that_lost_its_job_in_mid_call_ends_nothing_and_the_next_makes_no_second_post(
     world: World, log: io.StringIO
 ) -> None:
@@ -93,12 +95,14 @@ async def test_a_worker_that_lost_its_job_in_mid_call_ends_nothing_and_the_next_
     assert len(await world.rows("SELECT FROM smm.usage_events")) == 1
 
 
+@pytest.mark.trap("a second worker starts while the first one still calls")
 def test_a_call_is_given_longer_than_its_job_can_last() -> None:
     heartbeat = Settings(environment={}).heartbeat
     assert ProcessScheduledPostJob.policy.timeout is not None
     assert ProcessScheduledPostJob.policy.timeout + heartbeat < CALL_LASTS
 
 
+@pytest.mark.trap("an outage ends and a day's posts of an account go out at once")
 async def test_what_an_outage_held_up_goes_out_one_after_the_other(world: World) -> None:
     for number in range(5):
         await world.schedule(f"post {number}", when=datetime.now(UTC) + timedelta(days=1))
@@ -114,6 +118,7 @@ async def test_what_an_outage_held_up_goes_out_one_after_the_other(world: World)
     assert alone <= timedelta(0)
 
 
+@pytest.mark.trap("nine in the morning in a zone whose rules change")
 async def test_nine_in_the_morning_stays_nine_when_the_zone_gets_other_rules(world: World) -> None:
     nine = (datetime.now(UTC) + timedelta(hours=20)).replace(microsecond=0, tzinfo=None)
     await _at(world, nine, SAO_PAULO)
@@ -146,6 +151,7 @@ async def _at(world: World, when: datetime, zone: str) -> None:
     )
 
 
+@pytest.mark.trap("everybody asks at the full hour")
 def test_posts_of_one_minute_are_not_asked_about_in_one_minute() -> None:
     waits = {next_wait(METRICS, timedelta(hours=1)) for _ in range(20)}
     assert len(waits) > 10
@@ -155,6 +161,7 @@ class _OtherModel(HashingEmbedder):
     name = "hashing-2"
 
 
+@pytest.mark.trap("vectors of two models are compared")
 async def test_vectors_of_two_models_are_never_compared(world: World) -> None:
     old = await _embedded(world, "o melhor café da cidade")
     analytics = world.app.analytics
@@ -179,6 +186,7 @@ async def _embedded(world: World, body: str) -> UUID:
     return (await world.post(scheduled)).post_id
 
 
+@pytest.mark.trap("a sweep of 50,000 accounts in one tick")
 async def test_very_many_tokens_are_renewed_in_slices_those_that_end_first_in_front(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +213,7 @@ async def test_very_many_tokens_are_renewed_in_slices_those_that_end_first_in_fr
     assert first[3] - first[1] == INTERVAL / 2  # not all of them in one moment
 
 
+@pytest.mark.trap("a listener enqueues outside the transaction")
 async def test_what_a_listener_dispatches_is_rolled_back_with_what_it_heard_of(world: World) -> None:
     post_id = await world.schedule(when=datetime.now(UTC) + timedelta(days=1))
     with pytest.raises(RuntimeError):  # noqa: PT012 - the block is the transaction
@@ -217,6 +226,7 @@ async def test_what_a_listener_dispatches_is_rolled_back_with_what_it_heard_of(w
     assert await world.rows("SELECT FROM pgqueue.all_jobs") == []
 
 
+@pytest.mark.trap("a request fans out")
 async def test_a_request_about_a_thousand_rows_dispatches_one_job(world: World) -> None:
     await world.schedule(when=datetime.now(UTC) + timedelta(days=1))
     await world.execute(
@@ -232,6 +242,7 @@ async def test_a_request_about_a_thousand_rows_dispatches_one_job(world: World) 
     assert [job.kind for job in jobs] == ["PauseOrgScheduledPostsJob"]
 
 
+@pytest.mark.trap("a payload carries objects")
 @pytest.mark.parametrize("job", JOBS)
 def test_a_payload_is_ids_numbers_words_and_times(job: type[Job]) -> None:
     for name, field in job.model_fields.items():
@@ -246,6 +257,7 @@ def _simple(hint: Any) -> bool:
     return get_origin(hint) is Literal or hint in {UUID, int, str, date, datetime, types.NoneType}
 
 
+@pytest.mark.trap("something personal is left in the logs")
 async def test_logs_do_not_name_who_was_forgotten(world: World, log: io.StringIO) -> None:
     world.subscribers.append(configure("debug", stream=log, json=True))
     await leave(world)
@@ -258,6 +270,7 @@ async def test_logs_do_not_name_who_was_forgotten(world: World, log: io.StringIO
     assert not [personal for personal in (OWNER, "Ana Souza", "192.0.2.9") if personal in log.getvalue()]
 
 
+@pytest.mark.trap("200 posts fail and 200 mails go out")
 async def test_two_hundred_bad_news_of_an_hour_are_a_handful_of_mails(world: World) -> None:
     world.network.faults.set("reject", calls=FOR_EVER)
     for number in range(8):

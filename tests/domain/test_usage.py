@@ -41,6 +41,7 @@ def this_month() -> SyncUsageRecordsJob:
     return SyncUsageRecordsJob(metric="posts", period_start=datetime.now(UTC).date().replace(day=1))
 
 
+@pytest.mark.trap("usage is counted up twice")
 async def test_the_meter_has_the_total_however_often_it_is_told(world: World) -> None:
     await a_customer(world)
     await use(world, 3)
@@ -77,6 +78,7 @@ async def test_the_hourly_round_takes_organizations_in_slices(world: World, monk
     }
 
 
+@pytest.mark.trap("the identifier of a report is unique for a day only")
 async def test_a_lost_answer_tells_the_same_total_under_the_same_identifier(world: World) -> None:
     await a_customer(world)
     await use(world, 3)
@@ -127,6 +129,7 @@ async def test_a_month_that_is_over_is_told_within_it_and_closed(world: World) -
     assert told["timestamp"] < first.timestamp()
 
 
+@pytest.mark.trap("usage of more than 35 days ago is refused")
 async def test_usage_older_than_stripe_takes_is_a_matter_for_a_human(world: World) -> None:
     await a_customer(world)
     when = datetime.now(UTC) - timedelta(days=100)

@@ -54,6 +54,7 @@ async def test_the_daily_round_disables_endpoints_that_nothing_is_sent_to(world:
     assert (await endpoint(world, registered.endpoint_id)).status == "active"
 
 
+@pytest.mark.trap("a name answers well to the check and badly to the connection")
 async def test_an_address_that_has_become_private_is_blocked_and_the_endpoint_disabled(world: World) -> None:
     registered = await an_endpoint(world)
     await world.execute("UPDATE smm.webhook_endpoints SET url = 'https://169.254.169.254/latest/meta-data'")
@@ -86,6 +87,7 @@ async def test_when_the_circuit_is_open_nothing_is_sent_and_no_attempt_counted(w
     assert sum(each.attempts for each in await deliveries(world)) == len(received(world))
 
 
+@pytest.mark.trap("an address inside, in any spelling")
 @pytest.mark.parametrize(
     "url",
     [

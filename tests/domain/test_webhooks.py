@@ -45,6 +45,7 @@ async def test_endpoints_hear_how_publications_end(world: World) -> None:
     assert told[0]["data"] == {"scheduled_post_id": str(post_id), "permalink": permalink}
 
 
+@pytest.mark.trap("the body is written anew and its signature is wrong")
 async def test_a_second_attempt_sends_the_same_bytes_and_id_with_a_good_signature(world: World) -> None:
     await an_endpoint(world)
     world.receiver.faults.set("error", calls=2)
@@ -59,6 +60,7 @@ async def test_a_second_attempt_sends_the_same_bytes_and_id_with_a_good_signatur
     assert (row.status, row.attempts) == ("delivered", 3)
 
 
+@pytest.mark.trap("a retry has a new id")
 async def test_a_lost_answer_repeats_under_the_same_id(world: World) -> None:
     await an_endpoint(world)
     world.receiver.faults.set("drop")
@@ -139,6 +141,7 @@ async def test_an_endpoint_that_is_gone_is_not_called_again(world: World) -> Non
     assert [row.kind for row in kinds] == ["webhook_disabled"]
 
 
+@pytest.mark.trap("a redirect leads inside")
 async def test_a_redirect_is_not_followed(world: World) -> None:
     await an_endpoint(world, "/moved")
     await tell(world)
@@ -156,6 +159,7 @@ async def test_a_busy_endpoint_says_when_and_no_attempt_is_spent(world: World) -
     assert 0 < job.seconds <= 7
 
 
+@pytest.mark.trap("a slow receiver holds all workers")
 @pytest.mark.parametrize(("path", "status"), [("/drip", None), ("/flood", 200)])
 async def test_a_receiver_that_never_ends_its_answer_does_not_hold_us(
     world: World, path: str, status: int | None
@@ -169,6 +173,7 @@ async def test_a_receiver_that_never_ends_its_answer_does_not_hold_us(
     assert len(row.response_excerpt or "") <= 500
 
 
+@pytest.mark.trap("a slow receiver holds all workers")
 async def test_no_more_than_two_deliveries_to_an_endpoint_are_under_way(world: World) -> None:
     registered = await an_endpoint(world)
     locks = [world.queue.lock(f"webhook:{registered.endpoint_id}:{place}", ttl="30s") for place in range(2)]
