@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tests.domain.world import World
 
 pytestmark = pytest.mark.anyio
+_OPEN = """SELECT pid, xact_start FROM pg_stat_activity
+    WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"""
 SAO_PAULO = "America/Sao_Paulo"
 
 
@@ -60,14 +62,14 @@ async def _in_mid_call(world: World) -> tuple[UUID, asyncio.Task[None]]:
 
 @pytest.mark.trap("a transaction is open while a network is called")
 async def test_no_transaction_is_open_while_a_network_is_called(world: World) -> None:
-    _, working = await _in_mid_call(world)
-    idle = await world.rows(
-        """SELECT query FROM pg_stat_activity WHERE datname = current_database()
-           AND (state LIKE 'idle in transaction%' OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid()"""
-    )
+    post_id, working = await _in_mid_call(world)
+    before = set(await world.rows(_OPEN))
+    await world.execute("SELECT pg_sleep(0.15)")
+    open_all_along = before & set(await world.rows(_OPEN))
     locks = await world.rows("SELECT 1 FROM smm.scheduled_posts FOR UPDATE NOWAIT")
+    assert await world.attempts(post_id) == [("publish", None)]  # it is still calling
     await working
-    assert idle == []
+    assert open_all_along == set()
     assert len(locks) == 1
 
 
@@ -200,17 +202,15 @@ async def test_very_many_tokens_are_renewed_in_slices_those_that_end_first_in_fr
         user=world.tenant.owner_id,
     )
     await world.run(RefreshExpiringTokensJob(), SYSTEM)
-    rows = await world.rows(
-        """SELECT extract(epoch FROM a.access_expires_at - now())::int AS left, j.args ->> 'slice_no' AS slice, j.run_at
-           FROM pgqueue.all_jobs j LEFT JOIN smm.social_accounts a ON a.id = (j.args ->> 'social_account_id')::uuid
+    renewals = await world.rows(
+        """SELECT extract(epoch FROM a.access_expires_at - now())::int AS left, j.run_at
+           FROM pgqueue.all_jobs j JOIN smm.social_accounts a ON a.id = (j.args ->> 'social_account_id')::uuid
            WHERE kind = 'RefreshExpiringTokensJob' ORDER BY j.id"""
     )
-    assert [row.slice for row in rows if row.left is None] == ["0", "1"]
-    renewals = [row for row in rows if row.left is not None]
+    assert len(renewals) == 4  # the next tick takes the next ones
     assert [row.left for row in renewals] == sorted(row.left for row in renewals)
-    assert len(renewals) == 6
-    first = [row.run_at for row in renewals[:4]]
-    assert first[3] - first[1] == INTERVAL / 2  # not all of them in one moment
+    assert max(row.left for row in renewals) <= 4
+    assert renewals[3].run_at - renewals[1].run_at == INTERVAL / 2  # not all of them in one moment
 
 
 @pytest.mark.trap("a listener enqueues outside the transaction")
