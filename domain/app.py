@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from domain.contexts import Parts
+from domain.contexts.accounts import Accounts, accounts
 from domain.contexts.analytics import Analytics, analytics
 from domain.contexts.billing import Billing, billing
 from domain.contexts.identity import Identity, identity
@@ -25,6 +26,7 @@ from domain.contexts.organizations import Organizations, organizations
 from domain.contexts.publishing import Publishing, publishing
 from domain.contexts.reading import Reading, reading
 from domain.gateways.breakers import Breakers
+from domain.gateways.guard import Guard, GuardedTransport
 from domain.gateways.mail import Mailer, MailServer
 from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
@@ -59,6 +61,7 @@ class Application:
     integration: Integration
     identity: Identity
     organizations: Organizations
+    accounts: Accounts
     media: MediaLibrary
     analytics: Analytics
     maintenance: Maintenance
@@ -74,11 +77,13 @@ def compose(
     configuration: DomainSettings,
     queue: AsyncQueue,
     breakers: Breakers,
+    *,
+    outside: httpx.AsyncClient,
 ) -> Application:
-    """Put the application together from what is open."""
+    """Put the application together from what is open; ``outside`` is for servers that users named."""
     units = UnitsOfWork(async_sessionmaker(engine, expire_on_commit=False), queue, listen)
     vault = Vault(configuration.keys, fingerprint_key=configuration.fingerprint_key.get_secret_value())
-    parts = Parts(units, vault, http, breakers, configuration, open_storage(configuration, breakers))
+    parts = Parts(units, vault, http, outside, breakers, configuration, open_storage(configuration, breakers))
     secret = configuration.smtp_password
     server = MailServer(
         configuration.smtp_host,
@@ -98,6 +103,7 @@ def compose(
         integration=integration(parts),
         identity=identity(parts, mailing),
         organizations=organizations(parts),
+        accounts=accounts(parts),
         media=media(parts),
         analytics=analytics(parts),
         maintenance=maintenance(parts),
@@ -121,17 +127,22 @@ async def open_application(queue: AsyncQueue | None = None) -> AsyncIterator[App
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=10
     )
-    # trust_env: a proxy variable must not decide where tokens are sent
-    client = httpx.AsyncClient(
-        trust_env=False, timeout=httpx.Timeout(30, connect=5), headers={"User-Agent": _USER_AGENT}
-    )
     breakers = Breakers(queue.settings)
     try:
-        async with client as http:
-            yield compose(engine, http, configuration, queue, breakers)
+        async with _client() as http, _client(Guard(configuration.webhook_exceptions)) as outside:
+            yield compose(engine, http, configuration, queue, breakers, outside=outside)
     finally:
         breakers.close()
         await engine.dispose()
+
+
+def _client(guard: Guard | None = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        trust_env=False,  # a proxy variable must not decide where tokens are sent
+        timeout=httpx.Timeout(30, connect=5),
+        headers={"User-Agent": _USER_AGENT},
+        transport=None if guard is None else GuardedTransport(guard),
+    )
 
 
 _SETTINGS: Final = settings()

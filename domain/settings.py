@@ -57,12 +57,24 @@ class DomainSettings(BaseModel):
     storage_access_key: SecretStr = SecretStr("")
     storage_secret_key: SecretStr = SecretStr("")
     storage_deadline_seconds: float = Field(default=20, gt=0, le=60)
+    instagram_client_id: str = ""
+    """Without it no account of this network can be connected."""
+    instagram_client_secret: SecretStr = SecretStr("")
+    instagram_url: str = "https://graph.instagram.com"
+    instagram_login_url: str = "https://www.instagram.com"
+    instagram_token_url: str = "https://api.instagram.com"  # noqa: S105 - an address
+    linkedin_client_id: str = ""
+    """As above."""
+    linkedin_client_secret: SecretStr = SecretStr("")
+    linkedin_url: str = "https://api.linkedin.com"
+    linkedin_login_url: str = "https://www.linkedin.com"
     stripe_url: str = "https://api.stripe.com"
     stripe_api_key: SecretStr = SecretStr("sk_test_not_set")
     stripe_webhook_secret: SecretStr = SecretStr("")
     """Without it no event is accepted."""
     webhook_allowed: str = ""
-    """Comma separated addresses of this machine or network that webhooks may go to, without TLS: for tests."""
+    """Comma separated addresses of this machine or network that webhooks and calls to networks may go to, without TLS:
+    for tests."""
     webhook_deadline_seconds: float = Field(default=15, gt=0, le=25)
     embeddings_url: str = ""
     """A server that speaks OpenAI's way; empty: vectors are made of the words alone."""
@@ -119,6 +131,11 @@ class DomainSettings(BaseModel):
     def storage_deadline(self) -> timedelta:
         """How long one step of reading or writing an object may take."""
         return timedelta(seconds=self.storage_deadline_seconds)
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where networks send users back to whose accounts are being connected."""
+        return f"{self.base_url.rstrip('/')}/accounts/callback"
 
     @property
     def webhook_exceptions(self) -> list[IPv4Address | IPv6Address]:

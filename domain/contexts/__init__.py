@@ -22,6 +22,9 @@ class Parts:
     units: UnitsOfWork
     vault: Vault
     http: httpx.AsyncClient
+    """For services that the operator named."""
+    outside: httpx.AsyncClient
+    """For servers that users named: it goes to public hosts alone."""
     breakers: Breakers
     configuration: DomainSettings
     storage: Storage

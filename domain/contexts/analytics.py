@@ -37,7 +37,7 @@ class Analytics:
 def analytics(parts: Parts) -> Analytics:
     """Put the context together."""
     deadline = parts.configuration.network_deadline
-    readers = Readers({"mastodon": MastodonReader(parts.http, parts.breakers, deadline=deadline)})
+    readers = Readers({"mastodon": MastodonReader(parts.outside, parts.breakers, deadline=deadline)})
     asking = Asking(parts.units, readers, parts.vault)
     provider = embedder(parts.configuration, parts.http, parts.breakers)
     return Analytics(

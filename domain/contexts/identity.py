@@ -64,7 +64,7 @@ def identity(parts: Parts, mailing: Mailing) -> Identity:
     units, configuration = parts.units, parts.configuration
     passwords = Passwords(configuration.password_cost)
     links = Links(parts.vault, configuration.mail_key, configuration.base_url)
-    revocation = Revocation(parts.http, parts.breakers, deadline=configuration.network_deadline)
+    revocation = Revocation(parts.outside, parts.breakers, deadline=configuration.network_deadline)
     return Identity(
         register_user=RegisterUser(units, passwords, links),
         change_email=ChangeEmail(units, passwords, links),

@@ -60,7 +60,7 @@ def publishing(parts: Parts) -> Publishing:
 
 def networks_of(parts: Parts) -> Networks:
     """Make an adapter of each network."""
-    http, breakers, deadline = parts.http, parts.breakers, parts.configuration.network_deadline
+    http, breakers, deadline = parts.outside, parts.breakers, parts.configuration.network_deadline
     return Networks(
         {
             mastodon.PROVIDER: mastodon.Mastodon(http, breakers, deadline=deadline),

@@ -112,6 +112,7 @@ def _environment(url: str, mail: Remote) -> dict[str, str]:
         "PGQUEUE_DRAIN": "2s",
         "SMM_FERNET_KEYS": Fernet.generate_key().decode(),
         "SMM_FINGERPRINT_KEY": secrets.token_hex(16),
+        "SMM_WEBHOOK_ALLOWED": "127.0.0.1",  # the networks are on this machine
         "SMM_SMTP_HOST": host,
         "SMM_SMTP_PORT": port,
         "SMM_SMTP_START_TLS": "false",

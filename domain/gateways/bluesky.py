@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -30,8 +30,17 @@ _ACCESS_LASTS = timedelta(hours=2)
 
 class _Session(BaseModel):
     did: str
+    handle: str = ""
     access: str = Field(alias="accessJwt")
     refresh: str = Field(alias="refreshJwt")
+
+
+class SignedIn(NamedTuple):
+    """Whose session it is, and what it is made of."""
+
+    did: str
+    handle: str
+    renewal: Renewal
 
 
 class _Record(BaseModel):
@@ -60,15 +69,15 @@ class Bluesky:
     def __init__(self, http: httpx.AsyncClient, breakers: Breakers, *, deadline: timedelta) -> None:
         self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=_translate)
 
-    async def sign_in(self, base_url: str, identifier: str, password: str) -> tuple[str, Renewal]:
-        """Open a session with an app password; return the account's DID and the tokens.
+    async def sign_in(self, base_url: str, identifier: str, password: str) -> SignedIn:
+        """Open a session with an app password.
 
         Servers allow few of these a day: it is done once, when the account is connected.
         """
         content = {"identifier": identifier, "password": password}
         url = _url(base_url, "com.atproto.server.createSession")
         session = _session(await self._call("POST", url, json=content, reads=True))
-        return session.did, _renewal(session)
+        return SignedIn(session.did, session.handle, _renewal(session))
 
     def plan(self, key: UUID, now: datetime) -> Plan:
         """Choose the record's key and time: the record has to be the same, byte for byte, on each attempt."""

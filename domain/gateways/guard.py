@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpcore
+import httpx
 
 from domain.gateways.failures import Rejected
 
@@ -42,6 +45,9 @@ _NEVER_V6 = tuple(
 )
 
 
+_PATIENCE = 5.0
+
+
 class Blocked(Rejected):
     """The address leads where no customer may send us."""
 
@@ -57,6 +63,10 @@ def is_public(address: Address) -> bool:
         return not any(address in network for network in _NEVER_V4)
     # outside of 2000::/3 there are mapped, NAT64 and local addresses, multicast, and what does not exist yet
     return address in _UNICAST_V6 and not any(address in network for network in _NEVER_V6)
+
+
+class NotAHost(Exception):
+    """Text that names no host that we would speak to; the message is for the user."""
 
 
 class Guard(httpcore.AsyncNetworkBackend):
@@ -76,6 +86,26 @@ class Guard(httpcore.AsyncNetworkBackend):
             return ip_address(host.strip("[]")) in self._allowed
         except ValueError:
             return False
+
+    async def server(self, text: str) -> str:
+        """Return the address of a server that a user named: ``https://host``. Raises `NotAHost`."""
+        said = text.strip().rstrip("/")
+        try:
+            parts = urlsplit(said if "://" in said else f"https://{said}")
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise NotAHost(f"this is no server: {error}") from error
+        extra = parts.path or parts.query or parts.fragment or parts.username or parts.password
+        if not host or extra or not said.isascii() or not said.isprintable() or " " in said:
+            raise NotAHost("name the server alone, like social.example")
+        if parts.scheme != "https" and not (parts.scheme == "http" and self.trusts(host)):
+            raise NotAHost("the server has to be spoken to with https")
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.resolve(host, port or 443)
+        except (Blocked, httpcore.ConnectError, TimeoutError) as error:
+            raise NotAHost(f"there is no public server {host!r}") from error
+        return f"{parts.scheme}://{parts.netloc.lower()}"
 
     async def connect_tcp(
         self,
@@ -110,3 +140,19 @@ class Guard(httpcore.AsyncNetworkBackend):
         if not addresses or not all(map(self.permits, addresses)):
             raise Blocked(f"{host!r} does not lead to a public host")
         return addresses
+
+
+class GuardedTransport(httpx.AsyncHTTPTransport):
+    """Lets an HTTP client go where the guard permits, whatever address a user or a redirect named."""
+
+    def __init__(self, guard: Guard) -> None:
+        context = ssl.create_default_context()
+        super().__init__(verify=context, trust_env=False)
+        # httpx takes no network backend; its transport is a thin coat around this pool
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=100,
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=guard,
+        )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from domain.gateways.breakers import Breakers
+    from domain.gateways.connecting import Client
     from domain.gateways.vault import Tokens
 
 
@@ -25,6 +26,8 @@ class Grant:
     provider: str
     base_url: str
     tokens: Tokens = field(repr=False)
+    client: Client | None = None
+    """Who we are there, where the network asks for that."""
 
 
 class Revocation:
@@ -46,7 +49,10 @@ class Revocation:
         """
         match grant.provider:
             case "mastodon":
-                await self._post(grant, "/oauth/revoke", json={"token": grant.tokens.access})
+                content = {"token": grant.tokens.access}
+                if grant.client is not None:
+                    content |= {"client_id": grant.client.id, "client_secret": grant.client.secret}
+                await self._post(grant, "/oauth/revoke", json=content)
             case "bluesky":
                 # the session ends with its refresh token
                 secret = grant.tokens.refresh or grant.tokens.access

@@ -103,7 +103,8 @@ class BlueskyStandIn(NetworkStandIn):
         return access, refresh
 
     def _session(self, did: str, access: str, refresh: str) -> Answer:
-        return Answer({"did": did, "handle": did, "accessJwt": access, "refreshJwt": refresh})
+        name = next((each for each in self._passwords if _did(each) == did), did)
+        return Answer({"did": did, "handle": name, "accessJwt": access, "refreshJwt": refresh})
 
     def _put(self, did: str, body: dict[str, Any]) -> Answer:
         record, rkey = body["record"], body["rkey"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+from domain.standins.consent import Consent
 from domain.standins.networks import Answer, Call, NetworkStandIn
 
 _SIXTY_DAYS = 60 * 86_400
@@ -19,7 +20,10 @@ class InstagramStandIn(NetworkStandIn):
         """``polls``: how often a container answers that it is not ready."""
         super().__init__()
         self.polls = polls
+        self.consent = Consent()
         self._accounts: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._short: dict[str, str] = {}
         self._containers: dict[str, dict[str, Any]] = {}
         self._ids = 0
         self._issued = 0
@@ -27,9 +31,8 @@ class InstagramStandIn(NetworkStandIn):
     def add_account(self, name: str, token: str) -> str:
         """Open an account and return its id."""
         with self.lock:
-            account_id = str(17_841_400_000 + len(self._accounts))
+            account_id = self._names.setdefault(name, str(17_841_400_000 + len(self._names)))
             self._accounts[token] = account_id
-            del name
             return account_id
 
     def revoke(self) -> None:
@@ -49,6 +52,8 @@ class InstagramStandIn(NetworkStandIn):
         match name:
             case "accounts":
                 return {"id": self.add_account(content["acct"], content["token"])}
+            case "visitor":
+                self.consent.visitor = content["acct"]
             case "revoke":
                 self.revoke()
             case "expire-containers":
@@ -62,7 +67,14 @@ class InstagramStandIn(NetworkStandIn):
         return _error(_BAD_TOKEN if kind == "unauthorized" else 100)
 
     def answer(self, call: Call) -> Answer:
-        """Serve one node or edge."""
+        """Serve one node or edge, or one of the steps that lead to a token."""
+        match call.method, call.path:
+            case "GET", "/oauth/authorize":
+                return self.consent.authorize(call.query)
+            case "POST", "/oauth/access_token":
+                return self._let_in(call.body)
+            case "GET", "/access_token":
+                return self._exchange(call.query)
         token = call.query.get("access_token", call.token)
         account = self._accounts.get(token)
         return _error(_BAD_TOKEN) if account is None else self._of(account, token, call)
@@ -78,8 +90,33 @@ class InstagramStandIn(NetworkStandIn):
             case "GET", [node, "media"] if node == account:
                 return Answer({"data": [self._shown(post) for post in reversed(self.posts)]})
             case "GET", [node]:
-                return self._node(node)
+                return self._person(account) if node == "me" else self._node(node)
         return _error(100)
+
+    def _person(self, account: str) -> Answer:
+        name = next(each for each, id_ in self._names.items() if id_ == account)
+        return Answer({"id": "1", "user_id": account, "username": name, "name": name.title()})
+
+    def _let_in(self, form: Any) -> Answer:
+        """Give a token that lives for an hour and is good for the exchange alone."""
+        found = self.consent.redeem(form)
+        if isinstance(found, Answer):
+            return found
+        self._issued += 1
+        token = f"short-{self._issued}"
+        self._short[token] = found
+        given = {"access_token": token, "user_id": self._names[found], "permissions": "instagram_business_basic"}
+        return Answer({"data": [given]})
+
+    def _exchange(self, query: dict[str, str]) -> Answer:
+        """Give one that lives for sixty days."""
+        name = self._short.pop(query.get("access_token", ""), None)
+        if name is None or query.get("grant_type") != "ig_exchange_token" or not query.get("client_secret"):
+            return _error(_BAD_TOKEN)
+        self._issued += 1
+        token = f"long-{self._issued}"
+        self._accounts[token] = self._names[name]
+        return Answer({"access_token": token, "token_type": "bearer", "expires_in": _SIXTY_DAYS})
 
     def _renew(self, token: str) -> Answer:
         self._issued += 1

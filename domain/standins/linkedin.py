@@ -7,7 +7,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from domain.standins.consent import Consent
 from domain.standins.networks import Answer, Call, NetworkStandIn
+
+_SIXTY_DAYS = 60 * 86_400
 
 
 class LinkedInStandIn(NetworkStandIn):
@@ -15,7 +18,9 @@ class LinkedInStandIn(NetworkStandIn):
 
     def __init__(self) -> None:
         super().__init__()
+        self.consent = Consent()
         self._members: dict[str, str] = {}
+        self._issued = 0
         self.hidden: set[str] = set()
         """Posts that are named in refusals, but not found: there are reports of such."""
 
@@ -29,6 +34,9 @@ class LinkedInStandIn(NetworkStandIn):
         """Do what the control port was asked."""
         if name == "accounts":
             return {"id": self.add_account(content["acct"], content["token"])}
+        if name == "visitor":
+            self.consent.visitor = content["acct"]
+            return {}
         return super().command(name, content)
 
     def refuse(self, kind: str) -> Answer:
@@ -38,16 +46,34 @@ class LinkedInStandIn(NetworkStandIn):
         return Answer({"code": "INVALID_CONTENT"}, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     def answer(self, call: Call) -> Answer:
-        """Serve the posts."""
+        """Serve the posts, who a member is, and how one lets us in."""
+        match call.method, call.path:
+            case "GET", "/oauth/v2/authorization":
+                return self.consent.authorize(call.query)
+            case "POST", "/oauth/v2/accessToken":
+                return self._let_in(call.body)
         member = self._members.get(call.token)
-        if member is None:
-            return self.refuse("unauthorized")
+        return self.refuse("unauthorized") if member is None else self._of(member, call)
+
+    def _of(self, member: str, call: Call) -> Answer:
+        if call.path == "/v2/userinfo":
+            sub = member.rpartition(":")[2]
+            return Answer({"sub": sub, "name": sub.title(), "picture": "https://media.example/p.jpg"})
         if call.method == "POST" and call.path == "/rest/posts":
             return self._create(member, call.body)
         urn = unquote(call.path.removeprefix("/rest/posts/"))
         if any(post["urn"] == urn for post in self.posts) and urn not in self.hidden:
             return Answer({"id": urn})
         return Answer({"code": "NOT_FOUND"}, HTTPStatus.NOT_FOUND)
+
+    def _let_in(self, form: Any) -> Answer:
+        found = self.consent.redeem(form)
+        if isinstance(found, Answer):
+            return found
+        self._issued += 1
+        token = f"member-token-{self._issued}"
+        self._members[token] = f"urn:li:person:{found}"
+        return Answer({"access_token": token, "expires_in": _SIXTY_DAYS, "scope": "openid,profile,w_member_social"})
 
     def _create(self, member: str, body: dict[str, Any]) -> Answer:
         if body["author"] != member:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.standins.audience import Audience
 from domain.standins.mastodon_api import MastodonApi
+from domain.standins.mastodon_consent import MastodonConsent
 from domain.standins.networks import page
 from domain.standins.server import LOOPBACK, QuietServer, StandIn
 
@@ -71,6 +72,9 @@ class MastodonStandIn(StandIn):
         self._uploads: dict[str, Upload] = {}
         self.open_calls: dict[int, str] = {}
         self.audience = Audience()
+        self.doors = MastodonConsent(self)
+        self._ids: dict[str, str] = {}
+        self._granted: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -83,6 +87,7 @@ class MastodonStandIn(StandIn):
 
         class Handler(MastodonApi):
             mastodon = stand_in
+            network = stand_in.doors
 
         return QuietServer(address, Handler)
 
@@ -91,7 +96,14 @@ class MastodonStandIn(StandIn):
         with self._lock:
             account = Account(str(len(self._accounts) + 1), acct, token)
             self._accounts[token] = account
+            self._ids[acct] = account.id
             return account
+
+    def grant(self, acct: str, token: str) -> None:
+        """Accept one more token of an account."""
+        with self._lock:
+            self._accounts[token] = Account(self._ids[acct], acct, token)
+            self._granted.add(token)
 
     def forget_keys(self) -> None:
         """Let the hour pass after which idempotency keys are forgotten."""
@@ -108,15 +120,15 @@ class MastodonStandIn(StandIn):
                 return {"id": self.audience.answer(content["status_id"], content["author"], content["html"])}
             case "counts":
                 self.audience.count(content.pop("status_id"), **content)
-                return {}
             case "limit":
                 self.max_characters = int(content["characters"])
-                return {}
+            case "visitor":
+                self.doors.consent.visitor = content["acct"]
             case "forget-keys":
                 self.forget_keys()
-                return {}
             case _:
                 return super().command(name, content)
+        return {}
 
     def state(self) -> dict[str, Any]:
         """Return all statuses and what was asked of us."""
@@ -134,12 +146,18 @@ class MastodonStandIn(StandIn):
                 "spoiled": list(self._spoiled),
             }
 
-    def revoke(self, token: str) -> None:
-        """Accept a token no more. As on the real one, a token that nobody knows is no mistake."""
+    def revoke(self, token: str, client_id: str = "", secret: str = "") -> bool:
+        """Accept a token no more. As on the real one, a token that nobody knows is no mistake.
+
+        False: it was given to an application, and another one asks.
+        """
         with self._lock:
+            if token in self._granted and not self.doors.consent.knows(client_id, secret):
+                return False
             account = self._accounts.pop(token, None)
             if account is not None:
                 self._revoked.append(account.acct)
+            return True
 
     def take_fault(self, key: str) -> Fault | None:
         """Take the fault of a call to publish, and remember which call it spoiled."""

@@ -8,10 +8,12 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from domain.standins.server import GARBAGE, JsonHandler
+from domain.standins.mastodon_consent import PATHS
+from domain.standins.networks import Spoiled
+from domain.standins.server import GARBAGE
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 _LARGEST = 16 << 20
 
 
-class MastodonApi(JsonHandler):
+class MastodonApi(Spoiled):
     """What is asked of the stand-in, and in which words it answers."""
 
     mastodon: MastodonStandIn
@@ -28,6 +30,9 @@ class MastodonApi(JsonHandler):
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
         """Show something."""
         url = urlsplit(self.path)
+        if url.path in PATHS:
+            self.serve("GET")
+            return
         parts = url.path.strip("/").split("/")
         if parts[:2] != ["api", "v1"]:
             self.send(self.mastodon.timeline(), "text/html; charset=utf-8")
@@ -50,13 +55,16 @@ class MastodonApi(JsonHandler):
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
         """Take a file or a status, or a token back."""
-        if self.path == "/api/v2/media":
+        if self.path in PATHS:
+            self.serve("POST")
+        elif self.path == "/api/v2/media":
             self._upload()
-            return
-        content = self.body()
-        if self.path == "/oauth/revoke":
-            self._revoke(str(content.get("token") or ""))
-            return
+        elif self.path == "/oauth/revoke":
+            self._revoke(self.body())
+        else:
+            self._status(self.body())
+
+    def _status(self, content: dict[str, Any]) -> None:
         key = self.headers.get("Idempotency-Key", "")
         fault = self.mastodon.take_fault(key)
         account = self._admit(fault)
@@ -98,13 +106,17 @@ class MastodonApi(JsonHandler):
         made = self.mastodon.upload(account, file.get_content_type(), str(description).strip(), size)
         self.answer({"id": made.id, "type": "image", "url": f"{self.mastodon.url}/media/{made.id}"})
 
-    def _revoke(self, token: str) -> None:
+    def _revoke(self, content: dict[str, str]) -> None:
         fault = self.mastodon.faults.take()
         if fault is not None and fault.kind == "error":
             self.answer({"error": "Something went wrong"}, HTTPStatus.INTERNAL_SERVER_ERROR)
             return
-        self.mastodon.revoke(token)
-        self.answer({})
+        if self.mastodon.revoke(
+            content.get("token", ""), content.get("client_id", ""), content.get("client_secret", "")
+        ):
+            self.answer({})
+        else:
+            self.answer({"error": "unauthorized_client"}, HTTPStatus.FORBIDDEN)
 
     def _reply(self, status: Status, fault: Fault | None) -> None:
         """Answer with the status, unless a switch spoils that."""

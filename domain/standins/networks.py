@@ -8,13 +8,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from domain.standins.server import GARBAGE, LOOPBACK, JsonHandler, QuietServer, StandIn
 
 if TYPE_CHECKING:
-    from domain.standins.faults import Fault
+    from domain.standins.faults import Fault, Faults
 
 
 class Answer(NamedTuple):
@@ -54,7 +54,7 @@ class NetworkStandIn(StandIn):
         """Serve the API."""
         stand_in = self
 
-        class Handler(_Spoiled):
+        class Handler(Spoiled):
             network = stand_in
 
         return QuietServer(address, Handler)
@@ -90,18 +90,38 @@ def page(articles: str) -> bytes:
     return f"<!doctype html><meta charset=utf-8><title>Timeline</title><style>{style}</style>{articles}".encode()
 
 
-class _Spoiled(JsonHandler):
+class Spoilable(Protocol):
+    """What answers calls that switches spoil."""
+
+    faults: Faults
+    lock: threading.RLock
+    calls: list[str]
+
+    def answer(self, call: Call) -> Answer:
+        """Do what was asked."""
+
+    def refuse(self, kind: str) -> Answer:
+        """Refuse in this network's own words."""
+
+    def timeline(self) -> bytes:
+        """Return a page for people."""
+
+
+class Spoiled(JsonHandler):
     """Every call takes the fault that is next."""
 
-    network: NetworkStandIn
+    network: Spoilable
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        self._serve("GET")
+        """Serve a call that reads."""
+        self.serve("GET")
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
-        self._serve("POST")
+        """Serve a call that writes."""
+        self.serve("POST")
 
-    def _serve(self, method: str) -> None:
+    def serve(self, method: str) -> None:
+        """Serve one call."""
         if method == "GET" and (self.path == "/" or self.path.startswith("/p/")):
             self.send(self.network.timeline(), "text/html; charset=utf-8")
             return

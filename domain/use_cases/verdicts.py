@@ -50,5 +50,5 @@ VERDICTS: Mapping[type[GatewayError], Verdict] = {
 
 
 def verdict_of(error: GatewayError) -> Verdict:
-    """Look a failure up."""
-    return VERDICTS[type(error)]
+    """Look a failure up: its own kind, else the kind that it is one of."""
+    return next(VERDICTS[kind] for kind in type(error).__mro__ if kind in VERDICTS)

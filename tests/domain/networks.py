@@ -128,7 +128,7 @@ async def _grant(world: World, network: NetworkStandIn | MastodonStandIn) -> tup
             network.add_account("ana", SECRET)
             bluesky = world.app.publishing.networks.of("bluesky")
             assert isinstance(bluesky, Bluesky)
-            did, renewal = await bluesky.sign_in(network.url, "ana", SECRET)
+            did, _, renewal = await bluesky.sign_in(network.url, "ana", SECRET)
             return did, renewal.tokens, renewal.expires_at
         case MastodonStandIn():
             return network.add_account("ana", SECRET).id, Tokens(SECRET), None

@@ -10,9 +10,10 @@ import pytest
 
 from domain.models import RIGHTS, Right, Role, User, new_id
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
+from domain.use_cases.billing.limits import PlanLimit
 from domain.use_cases.organizations.authorizing import NotAMember
 from domain.use_cases.organizations.founding import MOST_FOUNDED, InvalidOrganization
-from domain.use_cases.organizations.invitations import AlreadyAMember, PlanLimit
+from domain.use_cases.organizations.invitations import AlreadyAMember
 from domain.use_cases.organizations.members import LastOwner
 from pgqueue import Context
 from tests.domain.signing_up import NOBODY

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.app import Application, compose
 from domain.gateways.breakers import Breakers
+from domain.gateways.guard import Guard, GuardedTransport
 from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
@@ -172,32 +173,16 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterator[World]:
+async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -> AsyncIterator[World]:
     settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
-    configuration = DomainSettings(
-        fernet_keys=SecretStr(Fernet.generate_key().decode()),
-        fingerprint_key=SecretStr("a key for the tests"),
-        password_cost=4,
-        smtp_port=outside.mail.port,
-        smtp_start_tls=False,
-        network_deadline_seconds=1,
-        mail_deadline_seconds=1,
-        storage_directory=directory,
-        clamd_address=outside.clamd.url,
-        stripe_url=outside.stripe.url,
-        stripe_api_key=SecretStr(outside.stripe.api_key),
-        stripe_webhook_secret=SecretStr(outside.stripe.webhook_secret),
-        webhook_allowed="127.0.0.1",
-        webhook_deadline_seconds=1,
-        scan_deadline_seconds=1,
-        largest_upload_bytes=4 << 20,
-    )
+    configuration = _configuration(outside, directory, more)
     engine = create_async_engine(sqlalchemy_address(url))
     breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            app = compose(engine, http, configuration, queue, breakers)
+        guarded = GuardedTransport(Guard(configuration.webhook_exceptions))
+        async with httpx.AsyncClient(trust_env=False) as http, httpx.AsyncClient(transport=guarded) as guarded_http:
+            app = compose(engine, http, configuration, queue, breakers, outside=guarded_http)
             queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
             tenant = await _tenant(app, outside.network, "aurora")
             stranger = await _tenant(app, outside.network, "horizonte")
@@ -222,6 +207,28 @@ async def open_world(url: str, outside: Outside, directory: Path) -> AsyncIterat
     finally:
         breakers.close()
         await engine.dispose()
+
+
+def _configuration(outside: Outside, directory: Path, more: dict[str, Any]) -> DomainSettings:
+    return DomainSettings(
+        fernet_keys=SecretStr(Fernet.generate_key().decode()),
+        fingerprint_key=SecretStr("a key for the tests"),
+        password_cost=4,
+        smtp_port=outside.mail.port,
+        smtp_start_tls=False,
+        network_deadline_seconds=1,
+        mail_deadline_seconds=1,
+        storage_directory=directory,
+        clamd_address=outside.clamd.url,
+        stripe_url=outside.stripe.url,
+        stripe_api_key=SecretStr(outside.stripe.api_key),
+        stripe_webhook_secret=SecretStr(outside.stripe.webhook_secret),
+        webhook_allowed="127.0.0.1",
+        webhook_deadline_seconds=1,
+        scan_deadline_seconds=1,
+        largest_upload_bytes=4 << 20,
+        **more,
+    )
 
 
 async def _until_cancelled(worker: Worker) -> int:

@@ -26,7 +26,9 @@ from domain.models import (
     SocialAccount,
     User,
 )
-from domain.use_cases.administration.erasure import STEPS, StillNeeded, give_up, grants_of
+from domain.use_cases.accounts.apps import known_client
+from domain.use_cases.accounts.giving_up import give_up
+from domain.use_cases.administration.erasure import DELETED, STEPS, StillNeeded, grants_of
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import locked_user
 from domain.use_cases.clock import database_now
@@ -116,23 +118,25 @@ class ProcessAccountDeletion:
         for account in accounts:
             if ctx.seconds_left < _ENOUGH_SECONDS:
                 return Snooze("1s", "more accounts to give back")
-            await self._revoke(account)
+            await self._revoke(ctx.context, account)
             async with self.units.begin(ctx.context) as uow:
                 row = await uow.session.get_one(SocialAccount, account.id, with_for_update=True)
                 if row.status != AccountStatus.REVOKED:
-                    give_up(row)
+                    give_up(row, DELETED)
                     await uow.publish(SocialAccountRevoked(social_account_id=row.id))
         return None
 
-    async def _revoke(self, account: SocialAccount) -> None:
+    async def _revoke(self, context: Context, account: SocialAccount) -> None:
         """Ask the network at most three times: a network that is down keeps nobody from being forgotten."""
         try:
             tokens = self.vault.open(account.id, account.credentials)
+            async with self.units.begin(context) as uow:
+                client = await known_client(uow, self.vault, account.provider, account.base_url)
         except SealBroken:
             return
         for _ in range(_TRIES):
             try:
-                await self.revocation.revoke(Grant(account.provider, account.base_url, tokens))
+                await self.revocation.revoke(Grant(account.provider, account.base_url, tokens, client))
             except Transient:
                 continue
             except (Rejected, Postponed):

@@ -43,6 +43,7 @@ from domain.models import (
     WebhookEvent,
     transition,
 )
+from domain.use_cases.accounts.giving_up import give_up
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import end_access
 from domain.use_cases.auditing import audit
@@ -60,6 +61,7 @@ Facts = dict[str, Any]
 """Numbers by table, and ids of organizations; nothing personal."""
 Step = Callable[["UnitOfWork", AccountDeletion, User], Awaitable[Facts]]
 
+DELETED = "account_deleted"
 # What is the user's alone.
 _OWN = (
     UserSession.user_id,
@@ -95,13 +97,6 @@ def grants_of(user_id: UUID, organizations: Sequence[UUID]) -> ColumnElement[boo
     return (SocialAccount.connected_by == user_id) | SocialAccount.organization_id.in_(organizations)
 
 
-def give_up(account: SocialAccount) -> None:
-    """Wipe the credentials; there is no way back."""
-    transition(account, AccountStatus.REVOKED)
-    account.credentials = account.credentials_kid = ""
-    account.status_reason = "account_deleted"
-
-
 async def begin(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Facts:
     """Start: from here on there is no canceling."""
     if shared := (await sole_ownership(uow, user.id)).shared:
@@ -118,7 +113,7 @@ async def revoke(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Fact
         select(SocialAccount).where(mine, SocialAccount.status != AccountStatus.REVOKED).with_for_update()
     )
     for account in left.all():
-        give_up(account)
+        give_up(account, DELETED)
         await uow.publish(SocialAccountRevoked(social_account_id=account.id))
     revoked = await uow.session.scalar(select(func.count()).select_from(SocialAccount).where(mine))
     return {"social_accounts": revoked or 0}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from domain.events import SocialAccountNeedsReauth
 from domain.gateways.failures import AuthExpired, Postponed, RateLimited
 from domain.gateways.networks import Grant
-from domain.models import AccountStatus, Organization, OrganizationStatus, SocialAccount, transition
+from domain.models import AccountStatus, Organization, OrganizationStatus, SocialAccount
 from domain.use_cases.publications import database_now
+from domain.use_cases.renewing import end_grant
 from domain.use_cases.throttling import remember, wait_left
 from pgqueue import Discard, Outcome, Snooze
 
@@ -67,10 +67,8 @@ class Asking:
             account = await _account(uow, source.account_id, lock=True)
             if account is not None and isinstance(error, RateLimited):
                 await remember(uow, account, error.wait)
-            if account is not None and isinstance(error, AuthExpired) and account.status == AccountStatus.ACTIVE:
-                transition(account, AccountStatus.NEEDS_REAUTH)
-                account.status_reason = error.code
-                await uow.publish(SocialAccountNeedsReauth(social_account_id=account.id))
+            if account is not None and isinstance(error, AuthExpired):
+                await end_grant(uow, account, error.code)
         if isinstance(error, Postponed):
             return Snooze(error.wait, f"{error.code}: {error}")
         return Discard(f"{error.code}: {error}")

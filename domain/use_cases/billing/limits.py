@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 REASON = "plan_limit"
 
 
+class PlanLimit(Exception):
+    """The plan does not allow one more; the message says of what, and how many it allows."""
+
+
 async def restrict(uow: UnitOfWork, organization: Organization) -> None:
     """Switch off what is above the limits of the organization's plan."""
     limits = limits_of(organization.plan)

@@ -28,6 +28,7 @@ from domain.models import (
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.administration.suspension import locked_organization
 from domain.use_cases.auditing import audit
+from domain.use_cases.billing.limits import PlanLimit
 from domain.use_cases.identity.addresses import checked_address
 from domain.use_cases.organizations.authorizing import require
 from domain.use_cases.organizations.members import reach
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
 
 GOOD_FOR = timedelta(days=14)
-
-
-class PlanLimit(Exception):
-    """The plan does not allow one more; the message says of what, and how many it allows."""
 
 
 class AlreadyAMember(Exception):

@@ -1,0 +1,128 @@
+"""Instagram's way in (Business Login): a code, a token for an hour, and that exchanged for one of sixty days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, Field, ValidationError
+
+from domain.gateways.calls import Caller
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant, unreadable
+from domain.gateways.instagram import PROVIDER
+from domain.gateways.vault import Tokens
+
+if TYPE_CHECKING:
+    import httpx
+
+    from domain.gateways.breakers import Breakers
+
+SCOPES = ("instagram_business_basic", "instagram_business_content_publish", "instagram_business_manage_comments")
+
+
+@dataclass(frozen=True, slots=True)
+class InstagramAccess:
+    """Who we are there, and the two hosts besides the Graph API's own."""
+
+    client: Client
+    login_url: str
+    token_url: str
+
+
+class _Short(BaseModel):
+    access_token: str
+
+
+class _Shorts(BaseModel):
+    data: list[_Short] = Field(min_length=1)
+
+
+class _Long(BaseModel):
+    access_token: str
+    expires_in: float
+
+
+class _Account(BaseModel):
+    user_id: str
+    username: str
+    name: str = ""
+    profile_picture_url: str | None = None
+
+
+class InstagramDoor:
+    """Professional accounts."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, breakers: Breakers, access: InstagramAccess, *, deadline: timedelta
+    ) -> None:
+        self._access = access
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=refused_grant)
+
+    async def client(self, place: Place) -> Client:  # noqa: ARG002 - there is one place
+        """Return what the operator has set up."""
+        if not self._access.client.id:
+            raise NotSetUp(PROVIDER)
+        return self._access.client
+
+    def address(self, place: Place, client: Client, trip: Trip) -> str:
+        """Return the login page. This network knows no PKCE: the state and our secret have to do."""
+        query = {
+            "response_type": "code",
+            "client_id": client.id,
+            "redirect_uri": place.redirect_uri,
+            "scope": ",".join(SCOPES),
+            "state": trip.state,
+        }
+        return f"{self._access.login_url}/oauth/authorize?{urlencode(query)}"
+
+    async def arrive(self, place: Place, client: Client, *, code: str, verifier: str) -> Arrival:  # noqa: ARG002 - see `address`
+        """Exchange the code, then the short-lived token."""
+        content = {
+            "grant_type": "authorization_code",
+            "client_id": client.id,
+            "client_secret": client.secret,
+            "redirect_uri": place.redirect_uri,
+            "code": code.removesuffix("#_"),  # some browsers hand over what the network appends
+        }
+        url = f"{self._access.token_url}/oauth/access_token"
+        short = _short(await self._call("POST", url, reads=True, data=content))
+        # documented as parameters of the address; the composition root keeps httpx from logging addresses
+        params = {"grant_type": "ig_exchange_token", "client_secret": client.secret, "access_token": short}
+        response = await self._call("GET", f"{place.base_url}/access_token", params=params)
+        try:
+            token = _Long.model_validate_json(response.content)
+        except ValidationError:
+            raise unreadable("a token") from None
+        account = await self._account(place, token.access_token)
+        return Arrival(
+            external_id=account.user_id,
+            handle=f"@{account.username}",
+            tokens=Tokens(token.access_token),
+            expires_at=datetime.now(UTC) + timedelta(seconds=token.expires_in),
+            display_name=account.name,
+            avatar_url=account.profile_picture_url,
+            scopes=SCOPES,
+        )
+
+    async def _account(self, place: Place, access: str) -> _Account:
+        params = {"fields": "user_id,username,name,profile_picture_url"}
+        headers = {"Authorization": f"Bearer {access}"}
+        response = await self._call("GET", f"{place.base_url}/me", headers=headers, params=params)
+        try:
+            return _Account.model_validate_json(response.content)
+        except ValidationError as error:
+            raise unreadable("an account") from error
+
+
+def _short(response: httpx.Response) -> str:
+    """Read the token for an hour: alone, or as the only one of a list."""
+    try:
+        return _Short.model_validate_json(response.content).access_token
+    except ValidationError:
+        pass
+    try:
+        return _Shorts.model_validate_json(response.content).data[0].access_token
+    except ValidationError:
+        raise unreadable("a token") from None

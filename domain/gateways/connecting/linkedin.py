@@ -1,0 +1,101 @@
+"""LinkedIn's way in: OAuth with our secret, and whose it is by OpenID."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ValidationError
+
+from domain.gateways.calls import Caller
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant, unreadable
+from domain.gateways.linkedin import PROVIDER
+from domain.gateways.vault import Tokens
+
+if TYPE_CHECKING:
+    import httpx
+
+    from domain.gateways.breakers import Breakers
+
+SCOPES = "openid profile w_member_social"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedInAccess:
+    """Who we are there, and the host that users sign in on."""
+
+    client: Client
+    login_url: str
+
+
+class _Token(BaseModel):
+    access_token: str
+    expires_in: float
+    refresh_token: str | None = None
+    scope: str = ""
+
+
+class _Member(BaseModel):
+    sub: str
+    name: str = ""
+    picture: str | None = None
+
+
+class LinkedInDoor:
+    """Members."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, breakers: Breakers, access: LinkedInAccess, *, deadline: timedelta
+    ) -> None:
+        self._access = access
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=refused_grant)
+
+    async def client(self, place: Place) -> Client:  # noqa: ARG002 - there is one place
+        """Return what the operator has set up."""
+        if not self._access.client.id:
+            raise NotSetUp(PROVIDER)
+        return self._access.client
+
+    def address(self, place: Place, client: Client, trip: Trip) -> str:
+        """Return the login page. PKCE is for native applications here: the state and our secret have to do."""
+        query = {
+            "response_type": "code",
+            "client_id": client.id,
+            "redirect_uri": place.redirect_uri,
+            "scope": SCOPES,
+            "state": trip.state,
+        }
+        return f"{self._access.login_url}/oauth/v2/authorization?{urlencode(query)}"
+
+    async def arrive(self, place: Place, client: Client, *, code: str, verifier: str) -> Arrival:  # noqa: ARG002 - see `address`
+        """Exchange the code; the token lives for sixty days, and then the user connects again."""
+        content = {
+            "grant_type": "authorization_code",
+            "client_id": client.id,
+            "client_secret": client.secret,
+            "redirect_uri": place.redirect_uri,
+            "code": code,
+        }
+        url = f"{self._access.login_url}/oauth/v2/accessToken"
+        response = await self._call("POST", url, reads=True, data=content)
+        try:
+            token = _Token.model_validate_json(response.content)
+        except ValidationError:
+            raise unreadable("a token") from None
+        headers = {"Authorization": f"Bearer {token.access_token}"}
+        response = await self._call("GET", f"{place.base_url}/v2/userinfo", headers=headers)
+        try:
+            member = _Member.model_validate_json(response.content)
+        except ValidationError as error:
+            raise unreadable("a member") from error
+        return Arrival(
+            external_id=f"urn:li:person:{member.sub}",
+            handle=member.name or member.sub,
+            tokens=Tokens(token.access_token, token.refresh_token),
+            expires_at=datetime.now(UTC) + timedelta(seconds=token.expires_in),
+            display_name=member.name,
+            avatar_url=member.picture,
+            scopes=tuple(token.scope.replace(",", " ").split()),
+        )

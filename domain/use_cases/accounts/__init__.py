@@ -1,0 +1,1 @@
+"""Accounts on the networks: connected by their owners, and given up."""
