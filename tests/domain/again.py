@@ -18,12 +18,19 @@ _BURY = """WITH gone AS (DELETE FROM pgqueue.finished_jobs WHERE kind = :kind RE
       correlation_id, trace_id, args, attempt, crashes, claims, enqueued_at FROM gone"""
 
 
+_NOW = "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = :kind AND run_at IS NOT NULL"
+
+
 async def run_again(world: World, kind: str) -> None:
     """Enqueue the finished jobs of a kind a second time, twice each, and let them run."""
     for _ in range(2):
         await world.execute(_REPEAT, kind=kind)
+    for _ in range(5):
+        await world.work()
+        # of several at once all but one may have found another at work
+        await world.execute(_NOW, kind=kind)
     await world.work()
-    assert not [row for row in await world.jobs(kind) if row[0] not in ("completed", "discarded")]
+    assert {state for state, _ in await world.jobs(kind)} <= {"completed", "discarded", "merged"}
 
 
 async def again_from_the_dead(world: World, kind: str) -> None:

@@ -82,6 +82,8 @@ class World:
     receiver: ReceiverStandIn
     tenant: Tenant
     stranger: Tenant
+    asked: list[str]
+    """Every HTTP call that the gateways made with the client they share, stand-ins or not."""
     worker: asyncio.Task[int] | None = None
     subscribers: list[Subscriber] = field(default_factory=list)
     """Who hears what the worker does; nobody by default."""
@@ -180,8 +182,17 @@ async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -
     engine = create_async_engine(sqlalchemy_address(url))
     breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
     try:
+        asked: list[str] = []
+
+        async def note(request: httpx.Request) -> None:
+            asked.append(f"{request.method} {request.url}")
+
+        hooks = {"request": [note]}
         guarded = GuardedTransport(Guard(configuration.webhook_exceptions))
-        async with httpx.AsyncClient(trust_env=False) as http, httpx.AsyncClient(transport=guarded) as guarded_http:
+        async with (
+            httpx.AsyncClient(trust_env=False, event_hooks=hooks) as http,
+            httpx.AsyncClient(transport=guarded, event_hooks=hooks) as guarded_http,
+        ):
             app = compose(engine, http, configuration, queue, breakers, outside=guarded_http)
             queue_app = App(queue=queue, jobs=JOBS, handle=app, settings=settings)
             tenant = await _tenant(app, outside.network, "aurora")
@@ -199,6 +210,7 @@ async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -
                 outside.receiver,
                 tenant,
                 stranger,
+                asked,
             )
             yield world
             if world.worker is not None:

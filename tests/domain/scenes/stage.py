@@ -1,0 +1,54 @@
+"""What a scene plays on, and all that is to be seen of it: every row, every object, every call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from domain.models import Base
+from domain.schedules import SYSTEM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.standins.networks import NetworkStandIn
+    from pgqueue import Job
+    from tests.domain.world import World
+
+
+@dataclass
+class Stage:
+    """The world, and the stand-ins that a scene brings along."""
+
+    world: World
+    objects: Path
+    doors: AsyncExitStack = field(default_factory=AsyncExitStack)
+    networks: list[NetworkStandIn] = field(default_factory=list)
+
+    async def tick(self, sweep: Job) -> None:
+        """Do what a schedule does, and work."""
+        await self.world.run(sweep, SYSTEM)
+
+    async def look(self) -> dict[str, Any]:
+        """Return everything: no column is left out, not even times, as a second run has nothing to write."""
+        world = self.world
+        rows = {
+            table.name: sorted(map(repr, await world.rows(f"SELECT * FROM {table.schema}.{table.name}")))
+            for table in Base.metadata.sorted_tables
+        }
+        outside = (world.network, world.mail, world.clamd, world.stripe, world.receiver, *self.networks)
+        return {
+            "rows": rows,
+            "outside": [stand_in.state() for stand_in in outside],
+            "calls": list(world.asked),
+            "objects": {
+                str(path.relative_to(self.objects)): path.read_bytes()
+                for path in sorted(self.objects.rglob("*"))
+                if path.is_file()
+            },
+        }
+
+
+Scene = Callable[[Stage], Awaitable[None]]
