@@ -34,21 +34,15 @@ class Stage:
     async def look(self) -> dict[str, Any]:
         """Return everything: no column is left out, not even times, as a second run has nothing to write."""
         world = self.world
-        rows = {
-            table.name: sorted(map(repr, await world.rows(f"SELECT * FROM {table.schema}.{table.name}")))
+        seen: dict[str, Any] = {
+            f"rows of {table.name}": sorted(map(repr, await world.rows(f"SELECT * FROM {table.schema}.{table.name}")))
             for table in Base.metadata.sorted_tables
         }
-        outside = (world.network, world.mail, world.clamd, world.stripe, world.receiver, *self.networks)
-        return {
-            "rows": rows,
-            "outside": [stand_in.state() for stand_in in outside],
-            "calls": list(world.asked),
-            "objects": {
-                str(path.relative_to(self.objects)): path.read_bytes()
-                for path in sorted(self.objects.rglob("*"))
-                if path.is_file()
-            },
-        }
+        for stand_in in (world.network, world.mail, world.clamd, world.stripe, world.receiver, *self.networks):
+            seen[type(stand_in).__name__] = stand_in.state()
+        objects = (path for path in self.objects.rglob("*") if path.is_file())
+        seen["objects"] = {str(path.relative_to(self.objects)): path.read_bytes() for path in objects}
+        return seen | {"calls": list(world.asked)}
 
 
 Scene = Callable[[Stage], Awaitable[None]]
