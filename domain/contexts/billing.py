@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.gateways.stripe import Stripe, StripeAccess
+from domain.gateways.checkout import Checkout
+from domain.gateways.stripe import Stripe
+from domain.gateways.stripe_calls import StripeAccess
 from domain.use_cases.billing.downgrading import CheckExpiredSubscriptions, DowngradeToFreePlan
 from domain.use_cases.billing.events import (
     BuryStripeEvent,
@@ -13,6 +15,7 @@ from domain.use_cases.billing.events import (
     ReceiveStripeEvent,
     ReplayMissedStripeEvents,
 )
+from domain.use_cases.billing.paying import OpenBillingPortal, StartCheckout
 from domain.use_cases.billing.usage import FanOutUsage, SyncUsageRecords
 from domain.use_cases.forms import OneOrSweep
 
@@ -32,6 +35,8 @@ class Billing:
     check_expired_subscriptions: CheckExpiredSubscriptions
     downgrade_to_free_plan: DowngradeToFreePlan
     sync_usage_records: OneOrSweep[str, date | None]
+    start_checkout: StartCheckout
+    open_billing_portal: OpenBillingPortal
 
 
 def billing(parts: Parts) -> Billing:
@@ -43,6 +48,7 @@ def billing(parts: Parts) -> Billing:
         configuration.stripe_webhook_secret.get_secret_value(),
     )
     stripe = Stripe(parts.http, parts.breakers, access, deadline=configuration.network_deadline)
+    checkout = Checkout(parts.http, parts.breakers, access, deadline=configuration.network_deadline)
     return Billing(
         receive_stripe_event=ReceiveStripeEvent(units, stripe),
         process_stripe_webhook=OneOrSweep(ProcessStripeWebhook(units, stripe), ReplayMissedStripeEvents(units, stripe)),
@@ -50,4 +56,6 @@ def billing(parts: Parts) -> Billing:
         check_expired_subscriptions=CheckExpiredSubscriptions(units),
         downgrade_to_free_plan=DowngradeToFreePlan(units, stripe),
         sync_usage_records=OneOrSweep(SyncUsageRecords(units, stripe), FanOutUsage(units)),
+        start_checkout=StartCheckout(units, checkout, configuration.base_url),
+        open_billing_portal=OpenBillingPortal(units, checkout, configuration.base_url),
     )

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from domain.standins.checkout import Checkouts
 from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StripeStandIn(StandIn):
         self._usage: list[dict[str, Any]] = []
         self._answers: dict[str, Answer] = {}
         self._calls: list[str] = []
+        self._checkouts = Checkouts("https://checkout.stripe.example")
 
     @property
     def url(self) -> str:
@@ -60,6 +62,8 @@ class StripeStandIn(StandIn):
             case "subscriptions":
                 body, signature = self.set_subscription(**content)
                 return {"body": body.decode(), "signature": signature}
+            case "pay":
+                return [{"body": body.decode(), "signature": signature} for body, signature in self.pay(**content)]
             case _:
                 return super().command(name, content)
 
@@ -67,7 +71,13 @@ class StripeStandIn(StandIn):
         """Return what there is and what was asked of us."""
         with self._lock:
             statuses = {each["id"]: each["status"] for each in self._subscriptions.values()}
-            return {"subscriptions": statuses, "usage": list(self._usage), "calls": list(self._calls)}
+            sessions = list(self._checkouts.sessions.values())
+            return {
+                "checkouts": sessions,
+                "subscriptions": statuses,
+                "usage": list(self._usage),
+                "calls": list(self._calls),
+            }
 
     def total(self, event_name: str, customer: str) -> int | None:
         """Return what the meter says: the value with the latest time, as the formula ``last`` has it."""
@@ -99,6 +109,14 @@ class StripeStandIn(StandIn):
                 self._events.append(event)
         return self.signed(event)
 
+    def pay(self, session: str) -> list[tuple[bytes, str]]:
+        """Pay on a checkout's page; return the signed webhooks that tell of it, in the order in which they come."""
+        with self._lock:
+            done = dict(self._checkouts.paid(session))
+        plan = done["price"].removeprefix("price_")
+        made = self.set_subscription(done["subscription"], done["customer"], "active", plan=plan)
+        return [self.event("checkout.session.completed", done), made]
+
     def event(self, kind: str, content: dict[str, Any]) -> tuple[bytes, str]:
         """Make any event; return its signed webhook."""
         with self._lock:
@@ -123,7 +141,8 @@ class StripeStandIn(StandIn):
                 return refused, fault
             if key in self._answers:
                 return self._answers[key], fault
-            answer = self._do(method, path.removeprefix("/v1/").split("/"), query)
+            parts = path.removeprefix("/v1/").split("/")
+            answer = self._checkouts.do(method, parts, query) or self._do(method, parts, query)
             if key:
                 self._answers[key] = answer
             return answer, fault

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from domain.gateways.breakers import Breakers
-from domain.gateways.stripe import Forged, Stripe, StripeAccess
+from domain.gateways.stripe import Forged, Stripe
+from domain.gateways.stripe_calls import StripeAccess
 from domain.jobs import (
     ProcessStripeWebhookJob,
 )
