@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.use_cases.organizations.authorizing import Authorize
-from domain.use_cases.organizations.founding import ChangeOrganization, CreateOrganization, ListOrganizations
+from domain.use_cases.organizations.founding import (
+    ChangeOrganization,
+    CreateOrganization,
+    GetOrganization,
+    ListOrganizations,
+)
 from domain.use_cases.organizations.invitations import (
     AcceptInvitation,
     DeclineInvitation,
@@ -28,6 +33,7 @@ class Organizations:
     authorize: Authorize
     create_organization: CreateOrganization
     change_organization: ChangeOrganization
+    get_organization: GetOrganization
     list_organizations: ListOrganizations
     list_members: ListMembers
     change_role: ChangeRole
@@ -48,6 +54,7 @@ def organizations(parts: Parts) -> Organizations:
         authorize=Authorize(units),
         create_organization=CreateOrganization(units),
         change_organization=ChangeOrganization(units),
+        get_organization=GetOrganization(units),
         list_organizations=ListOrganizations(units),
         list_members=ListMembers(units),
         change_role=ChangeRole(units),

@@ -9,7 +9,7 @@ from domain.use_cases.reading.accounts import GetAccount, ListAccounts
 from domain.use_cases.reading.analytics import ListAccountMetrics, ListComments, ListPostMetrics
 from domain.use_cases.reading.files import GetMedia, ListMedia, OpenFile
 from domain.use_cases.reading.integration import GetEndpoint, GetReport, ListDeliveries, ListEndpoints, ListReports
-from domain.use_cases.reading.membership import CheckHealth, FindMembership, ListOrganizations, WhoAmI
+from domain.use_cases.reading.oneself import CheckHealth, WhoAmI
 from domain.use_cases.reading.posts import GetPost, GetPublication, ListPosts, ListPublications
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ class Reading:
     """The use cases of this context."""
 
     check_health: CheckHealth
-    find_membership: FindMembership
     get_account: GetAccount
     get_endpoint: GetEndpoint
     get_media: GetMedia
@@ -34,7 +33,6 @@ class Reading:
     list_deliveries: ListDeliveries
     list_endpoints: ListEndpoints
     list_media: ListMedia
-    list_organizations: ListOrganizations
     list_post_metrics: ListPostMetrics
     list_posts: ListPosts
     list_publications: ListPublications
@@ -48,7 +46,6 @@ def reading(parts: Parts) -> Reading:
     units = parts.units
     return Reading(
         check_health=CheckHealth(units),
-        find_membership=FindMembership(units),
         get_account=GetAccount(units),
         get_endpoint=GetEndpoint(units),
         get_media=GetMedia(units),
@@ -61,7 +58,6 @@ def reading(parts: Parts) -> Reading:
         list_deliveries=ListDeliveries(units),
         list_endpoints=ListEndpoints(units),
         list_media=ListMedia(units),
-        list_organizations=ListOrganizations(units),
         list_post_metrics=ListPostMetrics(units),
         list_posts=ListPosts(units),
         list_publications=ListPublications(units),

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.http.problems import REFUSALS, Refused
-from domain.http.requests import SAFE, application, caller_of, member_of
+from domain.http.requests import SAFE, Right, application, caller_of, context_in
 from domain.use_cases.repeating import Answer, Repeatable
 
 HEADER: Final = "Idempotency-Key"
@@ -55,7 +55,7 @@ class KeyedRoute(APIRoute):
     ) -> Response:
         context = (await caller_of(request)).context
         if "organization_id" in request.path_params:
-            context = (await member_of(request, _uuid(request.path_params["organization_id"]))).context
+            context, _ = await context_in(request, _uuid(request.path_params["organization_id"]), Right.VIEW)
         repeatable = Repeatable(key, f"{request.method} {self.path_format}", await self._content(request))
 
         async def work() -> Answer:

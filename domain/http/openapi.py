@@ -20,6 +20,7 @@ TAGS: Final = (
     ("service", "Health, and stored objects by signed links."),
     ("identity", "Signing up, in and out; links by e-mail."),
     ("me", "What is the caller's own."),
+    ("organizations", "Who founded them, and who belongs to them."),
     ("posts", "What is to be said, and when."),
     ("publications", "One post on one account: its state, comments and numbers."),
     ("media", "Files, their scan and their small pictures."),

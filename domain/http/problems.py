@@ -25,6 +25,9 @@ from domain.use_cases.integration.endpoints import InvalidEndpoint, UnknownEndpo
 from domain.use_cases.integration.reports import InvalidReport, NoSuchReport, ReportRunning
 from domain.use_cases.media.inspecting import RefusedType
 from domain.use_cases.media.uploading import InvalidUpload
+from domain.use_cases.organizations.founding import InvalidOrganization
+from domain.use_cases.organizations.invitations import AlreadyAMember, PlanLimit
+from domain.use_cases.organizations.members import LastOwner
 from domain.use_cases.reading.pages import InvalidCursor, NotFound
 from domain.use_cases.repeating import KeyInUse, KeyReused
 from domain.use_cases.retrying import UnknownPublication
@@ -44,7 +47,7 @@ TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     Forged: (400, "forged"),
     NotSignedIn: (401, "not-signed-in"),
     WrongCredentials: (401, "wrong-credentials"),
-    Forbidden: (403, "operators-only"),
+    Forbidden: (403, "forbidden"),
     NotFound: (404, "not-found"),
     UnknownSubject: (404, "not-found"),
     UnknownPublication: (404, "not-found"),
@@ -52,11 +55,15 @@ TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     NoSuchReport: (404, "not-found"),
     IllegalTransition: (409, "wrong-state"),
     SoleOwner: (409, "sole-owner"),
+    LastOwner: (409, "last-owner"),
+    AlreadyAMember: (409, "already-a-member"),
+    PlanLimit: (409, "plan-limit"),
     ReportRunning: (409, "report-running"),
     KeyInUse: (409, "idempotency-key-in-use"),
     RefusedType: (415, "file-type"),
     KeyReused: (422, "idempotency-key-reused"),
     InvalidCursor: (422, "invalid-cursor"),
+    InvalidOrganization: (422, "invalid-organization"),
     InvalidPost: (422, "invalid-post"),
     InvalidUpload: (422, "invalid-upload"),
     InvalidEndpoint: (422, "invalid-endpoint"),

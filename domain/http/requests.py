@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Security
@@ -13,15 +13,12 @@ from fastapi.security import HTTPBearer
 
 from domain.app import Application
 from domain.http.problems import Refused
+from domain.models import Right, Role
 from domain.schedules import SYSTEM
 from domain.use_cases.identity.sessions import NotSignedIn
-from domain.use_cases.reading.membership import Belonging
 from domain.use_cases.reading.pages import MOST, Wanted
 from pgqueue.context import Context
 
-Role = Literal["viewer", "editor", "admin", "owner"]
-ROLES: tuple[Role, ...] = ("viewer", "editor", "admin", "owner")
-"""Each may do what those before it may."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # A header that browsers never send by themselves: no other site can make a signed-in user's browser write here.
@@ -44,7 +41,7 @@ class Member:
     """Somebody with a session and a role in the organization that the path names."""
 
     caller: Caller
-    belonging: Belonging
+    role: Role
     context: Context
 
 
@@ -73,16 +70,11 @@ async def caller_of(request: Request) -> Caller:
     return caller
 
 
-async def member_of(request: Request, organization_id: UUID) -> Member:
-    """Return the caller's place in an organization, asked for once. Raises `NotFound` for everybody who has none."""
-    known = getattr(request.state, "member", None)
-    if isinstance(known, Member):
-        return known
-    caller = await active_caller(request)
+async def context_in(request: Request, organization_id: UUID, right: Right) -> tuple[Context, Role]:
+    """Return the context of the caller in an organization, and the role. Raises `NotAMember`, `Forbidden`."""
+    caller = await caller_of(request)
     context = Context(str(organization_id), str(caller.user_id), request.state.request_id)
-    member = Member(caller, await application(request).reading.find_membership(context), context)
-    request.state.member = member
-    return member
+    return context, await application(request).organizations.authorize(context, right)
 
 
 async def active_caller(request: Request) -> Caller:
@@ -93,20 +85,13 @@ async def active_caller(request: Request) -> Caller:
     return caller
 
 
-def at_least(least: Role) -> Callable[..., Awaitable[Member]]:
-    """Make the dependency that lets members with this role or a higher one pass."""
+def having(right: Right) -> Callable[..., Awaitable[Member]]:
+    """Make the dependency that lets members pass whose role has a right."""
 
-    async def allowed(request: Request, organization_id: Annotated[UUID, Path()], _: LeavingToo) -> Member:
-        member = await member_of(request, organization_id)
-        role = member.belonging.role
-        if ROLES.index(cast("Role", role)) < ROLES.index(least):
-            raise Refused(403, "role", f"this takes the role {least} in the organization; yours is {role}")
-        status = member.belonging.organization.status
-        if request.method not in SAFE and status != "active":
-            raise Refused(403, "organization-not-active", f"the organization is {status}; it can be read only")
-        return member
+    async def allowed(request: Request, organization_id: Annotated[UUID, Path()], caller: LeavingToo) -> Member:
+        context, role = await context_in(request, organization_id, right)
+        return Member(caller, role, context)
 
-    allowed.__doc__ = f"Needs the role {least}."
     return allowed
 
 
@@ -139,9 +124,34 @@ App = Annotated[Application, Depends(application)]
 Nobody = Annotated[Context, Depends(nobody)]
 LeavingToo = Annotated[Caller, Depends(_leaving_too)]
 SignedIn = Annotated[Caller, Depends(_signed_in)]
-Viewer = Annotated[Member, Depends(at_least("viewer"))]
-Editor = Annotated[Member, Depends(at_least("editor"))]
-Admin = Annotated[Member, Depends(at_least("admin"))]
-Owner = Annotated[Member, Depends(at_least("owner"))]
+Viewer = Annotated[Member, Depends(having(Right.VIEW))]
+Publisher = Annotated[Member, Depends(having(Right.PUBLISH))]
+Connector = Annotated[Member, Depends(having(Right.CONNECT))]
+MembersManager = Annotated[Member, Depends(having(Right.MANAGE_MEMBERS))]
+Payer = Annotated[Member, Depends(having(Right.BILLING))]
+Configurer = Annotated[Member, Depends(having(Right.CONFIGURE))]
 Ip = Annotated[str | None, Depends(client_ip)]
 PageWanted = Annotated[Wanted, Depends(_wanted)]
+
+__all__ = [
+    "SAFE",
+    "App",
+    "Caller",
+    "Configurer",
+    "Connector",
+    "Ip",
+    "LeavingToo",
+    "Member",
+    "MembersManager",
+    "Nobody",
+    "PageWanted",
+    "Payer",
+    "Publisher",
+    "Right",
+    "Role",
+    "SignedIn",
+    "Viewer",
+    "application",
+    "caller_of",
+    "context_in",
+]

@@ -41,7 +41,7 @@ async def test_somebody_signs_up_and_in_and_out(api: Api) -> None:
     api.tokens[user_id] = session["token"]
     me = await api.get("/me", by=user_id)
     assert (me["email"], me["name"], me["status"]) == ("ana@nova.example", "Ana", "active")
-    assert await api.get("/me/organizations", by=user_id) == {"items": [], "next_cursor": None}
+    assert await api.get("/organizations", by=user_id) == []
     assert (await api.ask("DELETE", "/sessions/current", by=user_id)).status_code == 204
     refused(await api.ask("GET", "/me", by=user_id), 401, "not-signed-in")
 
@@ -213,15 +213,15 @@ async def test_operators_suspend_and_ban_and_nobody_else_does(api: Api) -> None:
     suspension, ban = f"/operations/organizations/{organization}/suspension", f"/operations/users/{author}/ban"
     why = {"reason": "spam"}
     for path in (suspension, ban):
-        refused(await api.ask("PUT", path, by=owner, json=why), 403, "operators-only")
-        refused(await api.ask("DELETE", path, by=owner), 403, "operators-only")
+        refused(await api.ask("PUT", path, by=owner, json=why), 403, "forbidden")
+        refused(await api.ask("DELETE", path, by=owner), 403, "forbidden")
     await api.token(author)
     assert (await api.ask("PUT", suspension, by=operator, json=why)).status_code == 204
     refused(await api.ask("PUT", suspension, by=operator, json=why), 409, "wrong-state")
     refused(
         await api.ask("POST", f"{api.of(world.tenant)}/posts", by=author, json=a_post(api)),
         403,
-        "organization-not-active",
+        "forbidden",
     )
     assert await api.get(f"{api.of(world.tenant)}/posts", by=author)
     assert (await api.ask("DELETE", suspension, by=operator)).status_code == 204
@@ -238,8 +238,8 @@ async def test_who_wants_to_be_forgotten_can_only_take_it_back(api: Api) -> None
     refused(await api.ask("GET", "/me", by=author), 401, "not-signed-in")
     api.tokens.clear()
     assert (await api.get("/me", by=author))["deletion_due_at"]
-    refused(await api.ask("GET", f"{base}/posts", by=author), 403, "account-leaving")
-    refused(await api.ask("POST", f"{base}/posts", by=author, json=a_post(api), key="k"), 403, "account-leaving")
+    refused(await api.ask("GET", "/organizations", by=author), 403, "account-leaving")
+    refused(await api.ask("POST", f"{base}/posts", by=author, json=a_post(api), key="k"), 403, "forbidden")
     assert (await api.ask("DELETE", "/me/deletion", by=author)).status_code == 204
     refused(await api.ask("DELETE", "/me/deletion", by=author), 404, "not-found")
     assert await api.get(f"{base}/posts", by=author)
@@ -260,3 +260,33 @@ async def test_another_address_counts_once_it_is_verified(api: Api) -> None:
     [secret] = links(api.world, "new@aurora.example")
     assert (await api.ask("POST", "/email-verifications", json={"secret": secret})).status_code == 200
     assert (await api.get("/me", by=author))["email"] == "new@aurora.example"
+
+
+async def test_an_organization_is_founded_and_somebody_joins(api: Api) -> None:
+    owner, guest = api.world.tenant.owner_id, api.world.stranger.author_id
+    wanted = {"name": "Nova Aurora", "timezone": "America/Sao_Paulo"}
+    answer = await api.ask("POST", "/organizations", by=owner, json=wanted)
+    assert answer.status_code == 201, answer.text
+    base = f"/organizations/{answer.json()['id']}"
+    assert (await api.ask("PATCH", base, by=owner, json={"name": "Aurora Nova"})).status_code == 204
+    found = await api.get(base, by=owner)
+    assert (found["name"], found["timezone"], found["role"]) == ("Aurora Nova", "America/Sao_Paulo", "owner")
+    assert found in await api.get("/organizations", by=owner)
+    refused(await api.ask("PATCH", base, by=owner, json={"timezone": "Mars/Base"}), 422, "invalid-organization")
+    invitation = {"email": "author@horizonte.example", "role": "editor"}
+    answer = await api.ask("POST", f"{base}/invitations", by=owner, json=invitation)
+    assert answer.status_code == 201, answer.text
+    [open_one] = await api.get("/me/invitations", by=guest)
+    assert (await api.get(f"{base}/invitations", by=owner)) == [open_one]
+    accept = f"/me/invitations/{open_one['id']}/accept"
+    refused(await api.ask("POST", accept, by=api.world.stranger.owner_id), 404, "not-found")
+    assert (await api.ask("POST", accept, by=guest)).status_code == 200
+    refused(await api.ask("POST", f"{base}/invitations", by=owner, json=invitation), 409, "already-a-member")
+    person = f"{base}/members/{guest}"
+    refused(await api.ask("DELETE", person, by=guest), 403, "forbidden")
+    assert (await api.ask("PATCH", person, by=owner, json={"role": "viewer"})).status_code == 204
+    roles = {member["user_id"]: member["role"] for member in await api.get(f"{base}/members", by=guest)}
+    assert roles == {str(owner): "owner", str(guest): "viewer"}
+    refused(await api.ask("POST", f"{base}/leave", by=owner), 409, "last-owner")
+    assert (await api.ask("POST", f"{base}/leave", by=guest)).status_code == 204
+    refused(await api.ask("GET", base, by=guest), 404, "not-found")

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from domain.http.keyed import KeyedRoute
-from domain.http.requests import App, Ip, LeavingToo, PageWanted, SignedIn
+from domain.http.requests import App, Ip, LeavingToo, SignedIn
 from domain.http.routes.identity import Credentials
-from domain.http.shapes import Accepted, PageOf, View
+from domain.http.routes.organizations import Invitation
+from domain.http.shapes import Accepted, View, seen
 
 router = APIRouter(prefix="/me", tags=["me"])
 keyed = APIRouter(prefix="/me", tags=["me"], route_class=KeyedRoute)
@@ -31,16 +32,10 @@ class Me(View):
     created_at: datetime
 
 
-class MyOrganization(View):
-    """An organization, and the caller's role in it."""
+class Joined(View):
+    """The organization that the caller belongs to from now on."""
 
-    id: UUID
-    name: str
-    slug: str
-    role: str
-    status: str
-    plan: str
-    timezone: str
+    organization_id: UUID
 
 
 class Deletion(View):
@@ -53,25 +48,6 @@ class Deletion(View):
 async def who_am_i(app: App, caller: LeavingToo) -> Me:
     """Show who the session belongs to."""
     return Me.model_validate(await app.reading.who_am_i(caller.context))
-
-
-@router.get("/organizations")
-async def list_my_organizations(app: App, caller: SignedIn, wanted: PageWanted) -> PageOf[MyOrganization]:
-    """List the organizations that the caller is in."""
-    found = await app.reading.list_organizations(caller.context, wanted)
-    items = [
-        MyOrganization(
-            id=each.organization.id,
-            name=each.organization.name,
-            slug=each.organization.slug,
-            role=each.role,
-            status=each.organization.status,
-            plan=each.organization.plan,
-            timezone=each.organization.timezone,
-        )
-        for each in found.items
-    ]
-    return PageOf(items=items, next_cursor=found.next_cursor)
 
 
 @keyed.post(
@@ -93,3 +69,21 @@ async def request_account_deletion(app: App, caller: SignedIn) -> Deletion:
 async def cancel_account_deletion(app: App, caller: LeavingToo) -> None:
     """Stay."""
     await app.identity.cancel_account_deletion(caller.context)
+
+
+@router.get("/invitations")
+async def list_my_invitations(app: App, caller: SignedIn) -> list[Invitation]:
+    """List the open invitations for the caller's verified address."""
+    return seen(Invitation, await app.organizations.my_invitations(caller.context))
+
+
+@keyed.post("/invitations/{invitation_id}/accept")
+async def accept_invitation(app: App, caller: SignedIn, invitation_id: UUID) -> Joined:
+    """Join the organization."""
+    return Joined(organization_id=await app.organizations.accept_invitation(caller.context, invitation_id))
+
+
+@keyed.delete("/invitations/{invitation_id}", status_code=204)
+async def decline_invitation(app: App, caller: SignedIn, invitation_id: UUID) -> None:
+    """Do not join."""
+    await app.organizations.decline_invitation(caller.context, invitation_id)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import StringConstraints
 
 from domain.http.keyed import KeyedUploadRoute
-from domain.http.requests import App, Editor, PageWanted, Viewer
+from domain.http.requests import App, PageWanted, Publisher, Viewer
 from domain.http.shapes import PageOf, Text, View, page_of
 from domain.use_cases.media.inspecting import ANYTHING, TAKEN, inspected
 
@@ -50,7 +50,7 @@ class Media(View):
 )
 async def upload_media(
     app: App,
-    member: Editor,
+    member: Publisher,
     request: Request,
     filename: Annotated[Text, StringConstraints(min_length=1, max_length=255), Query(examples=["pão.jpg"])],
 ) -> Uploaded:

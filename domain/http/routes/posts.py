@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
 from domain.http.keyed import KeyedRoute
-from domain.http.requests import App, Editor, PageWanted, Viewer
+from domain.http.requests import App, PageWanted, Publisher, Viewer
 from domain.http.routes.publications import Publication
 from domain.http.shapes import Model, Moment, PageOf, Text, View, seen
 from domain.use_cases.analytics.similarity import MOST_SIMILAR
@@ -58,7 +58,7 @@ class Similar(View):
 
 
 @router.post("", status_code=201)
-async def schedule_post(app: App, member: Editor, body: NewPost) -> Scheduled:
+async def schedule_post(app: App, member: Publisher, body: NewPost) -> Scheduled:
     """Store a post and schedule it on one or more accounts. A time that has passed means now."""
     ids = await app.publishing.schedule_post(
         member.context,

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import Field, StrictBool
 
 from domain.http.keyed import KeyedRoute
-from domain.http.requests import App, Editor, PageWanted, Viewer
+from domain.http.requests import App, PageWanted, Publisher, Viewer
 from domain.http.shapes import Model, PageOf, View, page_of
 
 router = APIRouter(
@@ -93,7 +93,9 @@ async def get_publication(app: App, member: Viewer, publication_id: UUID) -> Pub
 
 
 @router.post("/{publication_id}/retry", status_code=202)
-async def retry_publication(app: App, member: Editor, publication_id: UUID, body: Retry | None = None) -> Publication:
+async def retry_publication(
+    app: App, member: Publisher, publication_id: UUID, body: Retry | None = None
+) -> Publication:
     """Try a failed or unconfirmed publication again."""
     force = body is not None and body.force
     await app.publishing.retry_publication(member.context, publication_id, force=force)

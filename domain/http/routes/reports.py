@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from domain.http.keyed import KeyedRoute
-from domain.http.requests import App, Editor, PageWanted, Viewer
+from domain.http.requests import App, PageWanted, Publisher, Viewer
 from domain.http.shapes import Day, Model, PageOf, View, page_of
 
 router = APIRouter(prefix="/organizations/{organization_id}/reports", tags=["reports"], route_class=KeyedRoute)
@@ -56,7 +56,7 @@ class Download(View):
 
 
 @router.post("", status_code=202)
-async def request_report(app: App, member: Editor, body: NewReport) -> ReportId:
+async def request_report(app: App, member: Publisher, body: NewReport) -> ReportId:
     """Ask for a report of what is known now; one of a kind at a time."""
     report_id = await app.integration.request_report(
         member.context,

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from domain.http.keyed import KeyedOutsideRoute, KeyedRoute
-from domain.http.requests import Admin, App, PageWanted
+from domain.http.requests import App, Connector, PageWanted
 from domain.http.shapes import Model, Moment, PageOf, Text, View, page_of
 from domain.use_cases.integration.outgoing import TYPES
 
@@ -83,7 +83,7 @@ class Replayed(View):
 
 
 @outside.post("", status_code=201)
-async def create_webhook_endpoint(app: App, member: Admin, body: NewEndpoint) -> WithSecret:
+async def create_webhook_endpoint(app: App, member: Connector, body: NewEndpoint) -> WithSecret:
     """Register an endpoint. The secret, which verifies what we send, is shown this once."""
     registered = await app.integration.register_endpoint(
         member.context, body.url, event_types=body.event_types, retry_schedule=body.retry_schedule
@@ -92,37 +92,39 @@ async def create_webhook_endpoint(app: App, member: Admin, body: NewEndpoint) ->
 
 
 @router.get("")
-async def list_webhook_endpoints(app: App, member: Admin, wanted: PageWanted) -> PageOf[Endpoint]:
+async def list_webhook_endpoints(app: App, member: Connector, wanted: PageWanted) -> PageOf[Endpoint]:
     """List endpoints."""
     return page_of(Endpoint, await app.reading.list_endpoints(member.context, wanted))
 
 
 @router.get("/{endpoint_id}")
-async def get_webhook_endpoint(app: App, member: Admin, endpoint_id: UUID) -> Endpoint:
+async def get_webhook_endpoint(app: App, member: Connector, endpoint_id: UUID) -> Endpoint:
     """Show one endpoint."""
     return Endpoint.model_validate(await app.reading.get_endpoint(member.context, endpoint_id))
 
 
 @router.delete("/{endpoint_id}", status_code=204)
-async def delete_webhook_endpoint(app: App, member: Admin, endpoint_id: UUID) -> None:
+async def delete_webhook_endpoint(app: App, member: Connector, endpoint_id: UUID) -> None:
     """Delete an endpoint and the record of its deliveries; what is on its way to it is dropped."""
     await app.integration.delete_endpoint(member.context, endpoint_id)
 
 
 @router.post("/{endpoint_id}/rotate", status_code=200)
-async def rotate_webhook_secret(app: App, member: Admin, endpoint_id: UUID) -> WithSecret:
+async def rotate_webhook_secret(app: App, member: Connector, endpoint_id: UUID) -> WithSecret:
     """Get a new secret; for a day everything is signed with both."""
     return WithSecret.model_validate(await app.integration.rotate_secret(member.context, endpoint_id))
 
 
 @outside.post("/{endpoint_id}/enable", status_code=204)
-async def enable_webhook_endpoint(app: App, member: Admin, endpoint_id: UUID) -> None:
+async def enable_webhook_endpoint(app: App, member: Connector, endpoint_id: UUID) -> None:
     """Switch an endpoint on again that was switched off."""
     await app.integration.enable_endpoint(member.context, endpoint_id)
 
 
 @router.get("/{endpoint_id}/deliveries")
-async def list_webhook_deliveries(app: App, member: Admin, endpoint_id: UUID, wanted: PageWanted) -> PageOf[Delivery]:
+async def list_webhook_deliveries(
+    app: App, member: Connector, endpoint_id: UUID, wanted: PageWanted
+) -> PageOf[Delivery]:
     """List what was sent, and how that went."""
     found = await app.reading.list_deliveries(member.context, endpoint_id, wanted)
     items = [
@@ -144,7 +146,7 @@ async def list_webhook_deliveries(app: App, member: Admin, endpoint_id: UUID, wa
 
 
 @router.post("/{endpoint_id}/replays", status_code=202)
-async def replay_webhook_deliveries(app: App, member: Admin, endpoint_id: UUID, body: Period) -> Replayed:
+async def replay_webhook_deliveries(app: App, member: Connector, endpoint_id: UUID, body: Period) -> Replayed:
     """Send again what failed in a time, at most a thousand."""
     count = await app.integration.replay_deliveries(member.context, endpoint_id, since=body.since, until=body.until)
     return Replayed(count=count)

@@ -1,4 +1,4 @@
-"""CreateOrganization, ChangeOrganization and ListOrganizations."""
+"""CreateOrganization, ChangeOrganization, ListOrganizations and GetOrganization."""
 
 from __future__ import annotations
 
@@ -124,6 +124,19 @@ class ListOrganizations:
                 .order_by(Organization.created_at, Organization.id)
             )
             return [_standing(row, Role(role)) for row, role in found]
+
+
+@dataclass(frozen=True, slots=True)
+class GetOrganization:
+    """One organization."""
+
+    units: UnitsOfWork
+
+    async def __call__(self, context: Context) -> Standing:
+        """Return it. Raises `NotAMember`."""
+        async with self.units.begin(context) as uow:
+            role = await require(uow, Right.VIEW)
+            return _standing(await uow.session.get_one(Organization, uow.organization_id), role)
 
 
 def checked_name(name: str) -> str:
