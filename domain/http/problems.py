@@ -15,8 +15,10 @@ from domain.gateways.failures import AuthExpired, GatewayError, Postponed, Rejec
 from domain.gateways.stripe import Forged
 from domain.gateways.webhooks import NotAnEndpoint
 from domain.models import IllegalTransition
+from domain.use_cases.accounts.connecting import NotConnected
 from domain.use_cases.administration.leaving import SoleOwner
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
+from domain.use_cases.billing.limits import PlanLimit
 from domain.use_cases.identity.addresses import InvalidAddress
 from domain.use_cases.identity.links import InvalidLink, TooManyRequests
 from domain.use_cases.identity.passwords import InvalidPassword
@@ -26,7 +28,7 @@ from domain.use_cases.integration.reports import InvalidReport, NoSuchReport, Re
 from domain.use_cases.media.inspecting import RefusedType
 from domain.use_cases.media.uploading import InvalidUpload
 from domain.use_cases.organizations.founding import InvalidOrganization
-from domain.use_cases.organizations.invitations import AlreadyAMember, PlanLimit
+from domain.use_cases.organizations.invitations import AlreadyAMember
 from domain.use_cases.organizations.members import LastOwner
 from domain.use_cases.reading.pages import InvalidCursor, NotFound
 from domain.use_cases.repeating import KeyInUse, KeyReused
@@ -67,6 +69,7 @@ TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidPost: (422, "invalid-post"),
     InvalidUpload: (422, "invalid-upload"),
     InvalidEndpoint: (422, "invalid-endpoint"),
+    NotConnected: (422, "not-connected"),
     NotAnEndpoint: (422, "invalid-endpoint"),
     InvalidReport: (422, "invalid-report"),
     InvalidAddress: (422, "invalid-address"),
@@ -121,6 +124,7 @@ class Problem(BaseModel):
     detail: str
     request_id: str = Field(description="The same as in the header X-Request-Id; give it when you ask for help.")
     errors: list[Fault] = Field(default_factory=list)
+    reason: str | None = Field(default=None, description="Of `not-connected`: why, in a word.")
 
 
 # An answer that says that nothing was done: a key that came with the request can be used again.
@@ -139,6 +143,7 @@ def problem(
     detail: str,
     *,
     errors: Sequence[Fault] = (),
+    reason: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Make the answer."""
@@ -149,6 +154,7 @@ def problem(
         detail=detail,
         request_id=str(request.state.request_id),
         errors=list(errors),
+        reason=reason,
     )
     # escaped: a detail may quote what a client sent, and not all of that can be encoded
     body = json.dumps(content.model_dump()).encode()
@@ -174,7 +180,8 @@ def _known(request: Request, error: Exception) -> Response:
     elif isinstance(error, TooManyRequests):
         headers["Retry-After"] = _HOUR
     detail = "another system does not work at the moment" if isinstance(error, GatewayError) else str(error)
-    return problem(request, status, code, detail, headers=headers)
+    reason = error.code if isinstance(error, NotConnected) else None
+    return problem(request, status, code, detail, reason=reason, headers=headers)
 
 
 def _refused(request: Request, error: Exception) -> Response:

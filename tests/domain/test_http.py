@@ -10,6 +10,7 @@ import pytest
 
 from tests.domain import files
 from tests.domain.api import refused
+from tests.domain.connecting import visit
 from tests.domain.signing_up import PASSWORD, an_operator, links
 
 if TYPE_CHECKING:
@@ -290,3 +291,26 @@ async def test_an_organization_is_founded_and_somebody_joins(api: Api) -> None:
     refused(await api.ask("POST", f"{base}/leave", by=owner), 409, "last-owner")
     assert (await api.ask("POST", f"{base}/leave", by=guest)).status_code == 204
     refused(await api.ask("GET", base, by=guest), 404, "not-found")
+
+
+async def test_an_account_is_connected_on_its_networks_page_and_given_up(api: Api) -> None:
+    world, owner, base = api.world, api.world.tenant.owner_id, f"{api.of(api.world.tenant)}/accounts"
+    world.network.add_account("bia", "the-own-token-of-bia")
+    world.network.doors.consent.visitor = "bia"
+    wish = {"provider": "mastodon", "server": world.network.url}
+    answer = await api.ask("POST", f"{base}/connections", by=owner, json=wish)
+    assert answer.status_code == 201, answer.text
+    brought = await visit(answer.json()["url"])
+    stolen = await api.ask("POST", "/account-connections", by=world.stranger.owner_id, json=brought)
+    assert refused(stolen, 422, "not-connected")["reason"] == "unknown_state"
+    connected = (await api.ask("POST", "/account-connections", by=owner, json=brought)).json()
+    account = f"{base}/{connected['account_id']}"
+    assert (await api.get(account, by=owner))["handle"] == "@bia"
+    assert len((await api.get(base, by=owner))["items"]) == 2
+    answer = await api.ask("POST", "/account-connections", by=owner, json=brought)
+    refused(answer, 422, "not-connected")
+    answer = await api.ask("DELETE", account, by=owner)
+    assert (answer.status_code, answer.json()) == (200, {"taken_back": True})
+    assert (await api.get(account, by=owner))["status"] == "revoked"
+    wish["server"] = "169.254.169.254"
+    refused(await api.ask("POST", f"{base}/connections", by=owner, json=wish), 422, "not-connected")

@@ -26,6 +26,8 @@ ROUTERS = (
     publications.router,
     media.router,
     accounts.router,
+    accounts.outside,
+    accounts.returning,
     reports.router,
     webhooks.router,
     webhooks.outside,

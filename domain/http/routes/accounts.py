@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
+from pydantic import Field, StringConstraints
 
-from domain.http.requests import App, PageWanted, Viewer
-from domain.http.shapes import PageOf, View, page_of
+from domain.http.keyed import KeyedOutsideRoute
+from domain.http.requests import App, Connector, PageWanted, SignedIn, Viewer
+from domain.http.shapes import Model, PageOf, Text, View, page_of
 
-router = APIRouter(prefix="/organizations/{organization_id}/accounts", tags=["accounts"])
+_PREFIX = "/organizations/{organization_id}/accounts"
+router = APIRouter(prefix=_PREFIX, tags=["accounts"])
+# they ask the networks
+outside = APIRouter(prefix=_PREFIX, tags=["accounts"], route_class=KeyedOutsideRoute)
+returning = APIRouter(tags=["accounts"], route_class=KeyedOutsideRoute)
+
+_REFUSED: dict[int | str, dict[str, str]] = {409: {"description": "The plan does not allow one more."}}
+Server = Annotated[Text, StringConstraints(min_length=1, max_length=253), Field(examples=["mastodon.social"])]
 
 
 class Account(View):
@@ -33,6 +43,79 @@ class AccountNumbers(View):
     followers: int | None
     following: int | None
     posts: int | None
+
+
+class Wish(Model):
+    """Which network an account is on."""
+
+    provider: Literal["mastodon", "instagram", "linkedin"]
+    server: Server | None = Field(default=None, description="Where the network has many: its host.")
+
+
+class Departure(View):
+    """Where the user's browser is to go. It is good once, for some minutes, and for this user alone."""
+
+    url: str
+    expires_at: datetime
+
+
+class Return(Model):
+    """What the network's page brought back to the front end's address."""
+
+    state: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+    code: Annotated[Text, StringConstraints(min_length=1, max_length=2000)] | None = None
+    error: Annotated[Text, StringConstraints(max_length=500)] | None = None
+
+
+class AppPassword(Model):
+    """A handle on Bluesky and an app password, which is used once and kept nowhere."""
+
+    identifier: Annotated[Text, StringConstraints(min_length=1, max_length=253), Field(examples=["ana.bsky.social"])]
+    password: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    server: Server = "https://bsky.social"
+
+
+class Connected(View):
+    """An account that may be used now."""
+
+    account_id: UUID
+    organization_id: UUID
+    is_new: bool
+
+
+class Disconnected(View):
+    """We have no credentials any more."""
+
+    taken_back: bool = Field(description="Whether the network has taken the grant back; if not, do it there.")
+
+
+@outside.post("/connections", status_code=201)
+async def start_connecting(app: App, member: Connector, body: Wish) -> Departure:
+    """Begin to connect an account: send the user's browser to the address in the answer."""
+    found = await app.accounts.start_connecting(member.context, body.provider, server=body.server)
+    return Departure.model_validate(found)
+
+
+@returning.post("/account-connections", status_code=201, responses=_REFUSED)
+async def finish_connecting(app: App, caller: SignedIn, body: Return) -> Connected:
+    """Connect the account, with what the network's page sent back, where the user had begun."""
+    found = await app.accounts.finish_connecting(caller.context, state=body.state, code=body.code, error=body.error)
+    return Connected.model_validate(found)
+
+
+@outside.post("/app-passwords", status_code=201, responses=_REFUSED)
+async def connect_with_password(app: App, member: Connector, body: AppPassword) -> Connected:
+    """Connect an account on Bluesky."""
+    found = await app.accounts.connect_with_password(
+        member.context, identifier=body.identifier, password=body.password, server=body.server
+    )
+    return Connected.model_validate(found)
+
+
+@outside.delete("/{account_id}")
+async def disconnect_account(app: App, member: Connector, account_id: UUID) -> Disconnected:
+    """Give an account up; what it was to publish is canceled."""
+    return Disconnected(taken_back=await app.accounts.disconnect_account(member.context, account_id))
 
 
 @router.get("")
