@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -69,6 +70,12 @@ class Api:
             await session.flush()
             session.add(Membership(organization_id=tenant.organization_id, user_id=user.id, role=role))
         return user.id
+
+    def a_post(self, body: str = "olá", *, now: bool = False, **changed: Any) -> dict[str, Any]:
+        """What a client sends to schedule a post, far in the future or now."""
+        at = datetime.now(UTC).isoformat() if now else "2099-01-01T00:00:00Z"
+        account_ids = [str(self.world.tenant.account_id)]
+        return {"body": body, "scheduled_at": at, "account_ids": account_ids} | changed
 
     def of(self, tenant: Tenant) -> str:
         """Where an organization's things are."""

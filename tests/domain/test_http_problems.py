@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def a_post(api: Api, body: str) -> dict[str, Any]:
-    account_ids = [str(api.world.tenant.account_id)]
-    return {"body": body, "scheduled_at": "2099-01-01T00:00:00Z", "account_ids": account_ids}
-
-
 async def test_every_kind_of_error_is_a_problem(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     author, posts = api.world.tenant.author_id, f"{api.of(api.world.tenant)}/posts"
     refused(await api.ask("GET", "/nowhere"), 404, "no-such-path")
@@ -73,7 +68,7 @@ async def test_text_that_is_not_what_it_looks_like_is_refused(api: Api) -> None:
     posts = f"{api.of(api.world.tenant)}/posts"
     headers = {"Content-Type": "application/json"}
     for text in NASTY:
-        body = json.dumps(a_post(api, text)).encode()  # escaped, as httpx would refuse to send half a character
+        body = json.dumps(api.a_post(text)).encode()  # escaped, as httpx would refuse to send half a character
         answer = await api.ask("POST", posts, by=api.world.tenant.author_id, content=body, headers=headers)
         [fault] = refused(answer, 422, "invalid")["errors"]
         assert fault["where"] == "body/body"
@@ -83,7 +78,7 @@ async def test_text_that_is_not_what_it_looks_like_is_refused(api: Api) -> None:
 async def test_text_of_all_the_world_is_taken_as_it_is(api: Api) -> None:
     author, posts = api.world.tenant.author_id, f"{api.of(api.world.tenant)}/posts"
     for text in FOREIGN:
-        assert (await api.ask("POST", posts, by=author, json=a_post(api, text))).status_code == 201
+        assert (await api.ask("POST", posts, by=author, json=api.a_post(text))).status_code == 201
     found = (await api.get(posts, by=author))["items"]
     assert [post["body"] for post in found] == [*reversed(FOREIGN)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,11 +27,6 @@ class Killed(BaseException):
     """The process is gone: nothing is left to say or to tidy up."""
 
 
-def a_post(api: Api, body: str = "olá") -> dict[str, Any]:
-    account_ids = [str(api.world.tenant.account_id)]
-    return {"body": body, "scheduled_at": "2099-01-01T00:00:00Z", "account_ids": account_ids}
-
-
 async def send(api: Api, body: dict[str, Any], *, key: str = KEY) -> httpx.Response:
     path = f"{api.of(api.world.tenant)}/posts"
     return await api.ask("POST", path, by=api.world.tenant.author_id, key=key, json=body)
@@ -51,8 +45,8 @@ async def count(api: Api, table: str) -> int:
 
 
 async def test_a_repeat_is_answered_as_the_first_and_does_nothing(api: Api) -> None:
-    first = await send(api, a_post(api))
-    second = await send(api, a_post(api))
+    first = await send(api, api.a_post())
+    second = await send(api, api.a_post())
     assert (second.status_code, second.content) == (first.status_code, first.content) == (201, first.content)
     assert second.headers["Content-Type"] == first.headers["Content-Type"]
     assert "Idempotency-Replayed" not in first.headers
@@ -61,32 +55,32 @@ async def test_a_repeat_is_answered_as_the_first_and_does_nothing(api: Api) -> N
 
 
 async def test_a_key_belongs_to_one_request(api: Api) -> None:
-    assert (await send(api, a_post(api))).status_code == 201
-    refused(await send(api, a_post(api, "other")), 422, "idempotency-key-reused")
+    assert (await send(api, api.a_post())).status_code == 201
+    refused(await send(api, api.a_post("other")), 422, "idempotency-key-reused")
     path = f"{api.of(api.world.tenant)}/reports"
     answer = await api.ask("POST", path, by=api.world.tenant.author_id, key=KEY, json={})
     refused(answer, 422, "idempotency-key-reused")
-    assert (await send(api, a_post(api, "other"), key="another")).status_code == 201
+    assert (await send(api, api.a_post("other"), key="another")).status_code == 201
 
 
 async def test_keys_of_others_are_none_of_mine(api: Api) -> None:
-    assert (await send(api, a_post(api))).status_code == 201
+    assert (await send(api, api.a_post())).status_code == 201
     path = f"{api.of(api.world.tenant)}/posts"
-    answer = await api.ask("POST", path, by=api.world.tenant.owner_id, key=KEY, json=a_post(api, "mine"))
+    answer = await api.ask("POST", path, by=api.world.tenant.owner_id, key=KEY, json=api.a_post("mine"))
     assert answer.status_code == 201
     assert "Idempotency-Replayed" not in answer.headers
 
 
 async def test_what_was_refused_can_be_sent_again_with_its_key(api: Api) -> None:
-    wrong = a_post(api, "x" * 600)
+    wrong = api.a_post("x" * 600)
     refused(await send(api, wrong), 422, "invalid-post")
     refused(await send(api, wrong | {"more": 1}), 422, "invalid")
-    assert (await send(api, a_post(api))).status_code == 201
+    assert (await send(api, api.a_post())).status_code == 201
 
 
 async def test_a_key_that_is_none_is_refused(api: Api) -> None:
     for key in ("", "with space", "x" * 256, "tab\there"):
-        refused(await send(api, a_post(api), key=key), 422, "invalid")
+        refused(await send(api, api.a_post(), key=key), 422, "invalid")
     assert await count(api, "posts") == 0
 
 
@@ -102,12 +96,12 @@ async def test_of_two_at_once_one_is_done(api: Api, monkeypatch: pytest.MonkeyPa
         return done
 
     monkeypatch.setattr(SchedulePost, "__call__", slow)
-    first = asyncio.create_task(send(api, a_post(api)))
+    first = asyncio.create_task(send(api, api.a_post()))
     await begun.wait()
-    refused(await send(api, a_post(api)), 409, "idempotency-key-in-use")
+    refused(await send(api, api.a_post()), 409, "idempotency-key-in-use")
     go_on.set()
     assert (await first).status_code == 201
-    assert (await send(api, a_post(api))).content == (await first).content
+    assert (await send(api, api.a_post())).content == (await first).content
     assert await count(api, "posts") == 1
 
 
@@ -121,11 +115,11 @@ async def test_a_crash_after_the_effect_leaves_neither_effect_nor_key(
 
     monkeypatch.setattr(Once, "_keep", die)
     with pytest.raises(Killed):
-        await send(api, a_post(api))
+        await send(api, api.a_post())
     assert await count(api, "posts") == await count(api, "idempotency_keys") == 0
     assert (await api.world.rows("SELECT count(*) AS n FROM pgqueue.all_jobs"))[0].n == 0
     monkeypatch.setattr(Once, "_keep", keep)
-    assert (await send(api, a_post(api))).status_code == 201
+    assert (await send(api, api.a_post())).status_code == 201
     assert await count(api, "posts") == 1
 
 
@@ -187,16 +181,16 @@ async def test_a_new_secret_is_not_in_the_table_in_clear(api: Api, monkeypatch: 
 
 
 async def test_a_key_ends_after_a_day(api: Api) -> None:
-    assert (await send(api, a_post(api))).status_code == 201
+    assert (await send(api, api.a_post())).status_code == 201
     [row] = await api.world.rows("SELECT expires_at - created_at AS kept FROM smm.idempotency_keys")
     assert row.kept.total_seconds() == 24 * 3600
     await api.world.execute("UPDATE smm.idempotency_keys SET expires_at = now() - interval '1 second'")
-    assert (await send(api, a_post(api, "other"))).status_code == 201
+    assert (await send(api, api.a_post("other"))).status_code == 201
     assert await count(api, "idempotency_keys") == 1
 
 
 async def test_jobs_of_a_write_with_a_key_run(api: Api) -> None:
-    await send(api, a_post(api) | {"scheduled_at": datetime.now(UTC).isoformat()})
+    await send(api, api.a_post(now=True))
     await api.world.work()
     [row] = await api.world.rows("SELECT state FROM pgqueue.all_jobs WHERE kind = 'ProcessScheduledPostJob'")
     assert row.state == "completed"
