@@ -177,19 +177,19 @@ class _Face:
 class Schedules(_Face):
     """Entries at run time, for code that is not asynchronous; each verb works in the caller's transaction."""
 
-    def add(self, conn: SyncTransaction, schedule: Schedule) -> None:
+    def add(self, conn: SyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Add an entry. Raises ConfigurationError for a faulty one, or when the name is taken."""
-        if not run(conn, self._queries.add(entry_of(schedule, self._queue))):
+        if not run(conn, self._queries.add(entry_of(schedule, self._queue), by=checked_note(by))):
             raise taken(schedule.name)
 
-    def change(self, conn: SyncTransaction, schedule: Schedule) -> None:
+    def change(self, conn: SyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Put ``schedule`` in the place of the entry of its name, which was added at run time."""
-        if not run(conn, self._queries.change(entry_of(schedule, self._queue))):
+        if not run(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))):
             raise refused(schedule.name, run(conn, self._queries.names()))
 
-    def remove(self, conn: SyncTransaction, name: str) -> None:
+    def remove(self, conn: SyncTransaction, name: str, *, by: str = "") -> None:
         """Remove an entry that is in no living worker's code."""
-        if not run(conn, self._queries.remove(known_name(name))):
+        if not run(conn, self._queries.remove(known_name(name), by=checked_note(by))):
             raise refused(name, run(conn, self._queries.names()))
 
     def pause(self, conn: SyncTransaction, name: str, *, by: str = "") -> None:
@@ -197,9 +197,9 @@ class Schedules(_Face):
         if not run(conn, self._queries.pause(known_name(name), by=checked_note(by))):
             raise refused(name, run(conn, self._queries.names()))
 
-    def resume(self, conn: SyncTransaction, name: str) -> None:
+    def resume(self, conn: SyncTransaction, name: str, *, by: str = "") -> None:
         """Go on with the first tick from now."""
-        if not run(conn, self._queries.resume(known_name(name))):
+        if not run(conn, self._queries.resume(known_name(name), by=checked_note(by))):
             raise refused(name, run(conn, self._queries.names()))
 
     def run(self, conn: SyncTransaction, name: str, *, by: str = "") -> int:
@@ -217,19 +217,19 @@ class Schedules(_Face):
 class AsyncSchedules(_Face):
     """Entries at run time, for asynchronous code: the verbs of `Schedules`, awaited."""
 
-    async def add(self, conn: AsyncTransaction, schedule: Schedule) -> None:
+    async def add(self, conn: AsyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Add an entry; see `Schedules.add`."""
-        if not await run_async(conn, self._queries.add(entry_of(schedule, self._queue))):
+        if not await run_async(conn, self._queries.add(entry_of(schedule, self._queue), by=checked_note(by))):
             raise taken(schedule.name)
 
-    async def change(self, conn: AsyncTransaction, schedule: Schedule) -> None:
+    async def change(self, conn: AsyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Change an entry; see `Schedules.change`."""
-        if not await run_async(conn, self._queries.change(entry_of(schedule, self._queue))):
+        if not await run_async(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))):
             raise refused(schedule.name, await run_async(conn, self._queries.names()))
 
-    async def remove(self, conn: AsyncTransaction, name: str) -> None:
+    async def remove(self, conn: AsyncTransaction, name: str, *, by: str = "") -> None:
         """Remove an entry; see `Schedules.remove`."""
-        if not await run_async(conn, self._queries.remove(known_name(name))):
+        if not await run_async(conn, self._queries.remove(known_name(name), by=checked_note(by))):
             raise refused(name, await run_async(conn, self._queries.names()))
 
     async def pause(self, conn: AsyncTransaction, name: str, *, by: str = "") -> None:
@@ -237,9 +237,9 @@ class AsyncSchedules(_Face):
         if not await run_async(conn, self._queries.pause(known_name(name), by=checked_note(by))):
             raise refused(name, await run_async(conn, self._queries.names()))
 
-    async def resume(self, conn: AsyncTransaction, name: str) -> None:
+    async def resume(self, conn: AsyncTransaction, name: str, *, by: str = "") -> None:
         """Resume an entry; see `Schedules.resume`."""
-        if not await run_async(conn, self._queries.resume(known_name(name))):
+        if not await run_async(conn, self._queries.resume(known_name(name), by=checked_note(by))):
             raise refused(name, await run_async(conn, self._queries.names()))
 
     async def run(self, conn: AsyncTransaction, name: str, *, by: str = "") -> int:

@@ -7,7 +7,7 @@ import typer
 
 from pgqueue.cli.jobs import Limit, described
 from pgqueue.cli.output import Column, age, print_json, record, say, sheet, table
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ group = typer.Typer(help="See circuit breakers (a bare `pgqueue breakers` lists)
 
 Dependency = Annotated[str, typer.Argument(metavar="DEPENDENCY")]
 Host = Annotated[str, typer.Argument(metavar="[HOST]")]
-Who = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 
 _COLUMNS = (
     Column("dependency"),
@@ -87,7 +86,7 @@ def open_breaker(
     lasts: Annotated[
         str | None, typer.Option("--for", metavar="10m", help="How long. Default: until somebody closes it.")
     ] = None,
-    by: Who = None,
+    by: By = None,
 ) -> None:
     """Cut a dependency off: nothing is sent, jobs that would call it wait without spending an attempt."""
     from pgqueue.duration import duration
@@ -100,7 +99,7 @@ def open_breaker(
 
 
 @group.command("close")
-def close_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *, by: Who = None) -> None:
+def close_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *, by: By = None) -> None:
     """Let calls through again, with no failures counted."""
     name = _checked(dependency, host)
     with opened(ctx) as database:
@@ -108,7 +107,7 @@ def close_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *
 
 
 @group.command("reset")
-def reset_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *, by: Who = None) -> None:
+def reset_breaker(ctx: typer.Context, dependency: Dependency, host: Host = "", *, by: By = None) -> None:
     """Forget a breaker: closed, no failures, no longer listed."""
     name = _checked(dependency, host)
     with opened(ctx) as database:

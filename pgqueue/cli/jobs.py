@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from pgqueue.cli.output import Column, age, indented, print_json, record, say, sheet, table, when
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.terminal import neutral
 
 group = typer.Typer(help="Look at jobs wherever they stand (a bare `pgqueue jobs` lists), and cancel them.")
@@ -157,7 +157,7 @@ def cancel_jobs(
     ids: JobIds,
     *,
     reason: Annotated[str, typer.Option(help="Why; kept with the job.")] = "",
-    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+    by: By = None,
 ) -> None:
     """Cancel jobs; a running one is asked to stop, a merged one is left alone. Exit code 1 if one was not live."""
     why = reason or f"cancelled by {by or os_user()}"

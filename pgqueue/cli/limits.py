@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgqueue.cli.output import Column, print_json, record, say, table, when
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ Name = Annotated[
         help="Kind.key for all keys of a limit, Kind.key=value for one, kind:Kind, or queue:name.",
     ),
 ]
-By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION")]
 
 _LIMIT_COLUMNS = (
@@ -86,10 +85,10 @@ def set_limit(
 
 
 @limits.command("unset")
-def unset_limit(ctx: typer.Context, name: Name) -> None:
+def unset_limit(ctx: typer.Context, name: Name, *, by: By = None) -> None:
     """Forget what was set at run time: the job classes decide again."""
     with opened(ctx) as database:
-        if not database.ask(database.limits.unset_limit(name)):
+        if not database.ask(database.limits.unset_limit(name, by=by or os_user())):
             raise ConfigurationError(f"no limit {name!r} was set at run time; `pgqueue limits` lists them")
     _tell(ctx, {"name": name, "running": None}, f"{name}: the job classes decide")
 
@@ -119,10 +118,10 @@ def set_weight(ctx: typer.Context, organization: Organization, weight: int, *, b
 
 
 @weights.command("unset")
-def unset_weight(ctx: typer.Context, organization: Organization) -> None:
+def unset_weight(ctx: typer.Context, organization: Organization, *, by: By = None) -> None:
     """Give an organization the share that all others have."""
     with opened(ctx) as database:
-        if not database.ask(database.limits.unset_weight(organization)):
+        if not database.ask(database.limits.unset_weight(organization, by=by or os_user())):
             raise ConfigurationError(f"{organization!r} has no weight of its own; `pgqueue weights` lists them")
     _tell(ctx, {"organization_id": organization, "weight": 1}, f"{organization} has the weight 1")
 

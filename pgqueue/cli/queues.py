@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgqueue.cli.output import Column, age, print_json, record, say, table, when
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import ConfigurationError, UnknownQueue
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="See how queues stand (a bare `pgqueue queues` lists), pause, resume, scale and order them.")
 
-By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Name = Annotated[str, typer.Argument(metavar="QUEUE")]
 
 _ORDERS = ("fair", "fifo", "unset")
@@ -111,7 +110,7 @@ def resume(
     ctx: typer.Context,
     queue: Name,
     *,
-    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+    by: By = None,
 ) -> None:
     """Claim from a paused queue again."""
     with opened(ctx) as database:
@@ -154,7 +153,7 @@ def order(
     queue: Name,
     order: Annotated[str, typer.Argument(metavar="fair|fifo|unset", help="unset: the workers' settings decide.")],
     *,
-    by: Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")] = None,
+    by: By = None,
 ) -> None:
     """Share a queue fairly among organizations, or serve it in the order of arrival, on all hosts."""
     if order not in _ORDERS:

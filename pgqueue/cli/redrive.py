@@ -10,7 +10,7 @@ import typer
 
 from pgqueue.cli.jobs import KEEP_CANCELLED, MAX_ID, Correlation, Kind, Organization, Queue
 from pgqueue.cli.output import age, print_json, say
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.cli.triage import Fingerprint, Since, Why, dead_filter
 from pgqueue.errors import ConfigurationError
 
@@ -27,7 +27,6 @@ _SLOWEST = timedelta(days=1)
 Ids = Annotated[list[int] | None, typer.Argument(min=1, max=MAX_ID, metavar="[ID...]")]
 Every = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which; change nothing.")]
-Who = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 Cap = Annotated[int | None, typer.Option("--limit", min=1, max=10_000_000, help="At most so many, lowest ids first.")]
 
 
@@ -48,7 +47,7 @@ def requeue(  # noqa: PLR0913 - every filter is an option
         str | None, typer.Option(metavar="50/s", help="Let them become due so fast (/s, /m or /h). Default: all now.")
     ] = None,
     dry_run: DryRun = False,
-    by: Who = None,
+    by: By = None,
 ) -> None:
     """Give dead jobs another life with a fresh budget of attempts: by id, or all that a filter finds."""
     which = dead_filter(queue, kind, organization, correlation, died_of, fingerprint, since)
@@ -82,7 +81,7 @@ def discard(  # noqa: PLR0913 - every filter is an option
     every: Every = False,
     limit: Cap = None,
     dry_run: DryRun = False,
-    by: Who = None,
+    by: By = None,
 ) -> None:
     """Let dead jobs go: they end as discarded, with who said so and why."""
     which = dead_filter(queue, kind, organization, correlation, died_of, fingerprint, since)

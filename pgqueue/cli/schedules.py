@@ -9,7 +9,7 @@ import typer
 
 from pgqueue.cli.jobs import described
 from pgqueue.cli.output import Column, age, print_json, record, say, sheet, table, when
-from pgqueue.cli.state import APP_VARIABLE, app_of, opened, options, os_user
+from pgqueue.cli.state import APP_VARIABLE, By, app_of, opened, options, os_user
 from pgqueue.errors import ConfigurationError
 from pgqueue.terminal import neutral
 
@@ -24,7 +24,6 @@ group = typer.Typer(help="See what recurs (a bare `pgqueue schedules` lists), st
 NEXT_RUNS, LAST_RUNS = 5, 5
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
-By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
 
 
 class Missed(StrEnum):
@@ -108,10 +107,10 @@ def pause(ctx: typer.Context, name: Name, *, by: By = None) -> None:
 
 
 @group.command("resume")
-def resume(ctx: typer.Context, name: Name) -> None:
+def resume(ctx: typer.Context, name: Name, *, by: By = None) -> None:
     """Go on with the first run from now."""
     with opened(ctx) as database:
-        _do(database, name, _queries(database).resume(name))
+        _do(database, name, _queries(database).resume(name, by=by or os_user()))
     _tell(ctx, {"schedule": name, "state": "active"}, f"schedule {name} goes on")
 
 
@@ -124,10 +123,10 @@ def run_now(ctx: typer.Context, name: Name, *, by: By = None) -> None:
 
 
 @group.command("remove")
-def remove(ctx: typer.Context, name: Name) -> None:
+def remove(ctx: typer.Context, name: Name, *, by: By = None) -> None:
     """Remove an entry that was added at run time, or that has left the code of all workers."""
     with opened(ctx) as database:
-        _do(database, name, _queries(database).remove(name))
+        _do(database, name, _queries(database).remove(name, by=by or os_user()))
     _tell(ctx, {"schedule": name, "state": "removed"}, f"schedule {name} is removed")
 
 
@@ -151,6 +150,7 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     organization: Annotated[str | None, typer.Option(help="Whose jobs; default: the App's settings.")] = None,
     user: Annotated[str | None, typer.Option(help="Whose jobs; default: the App's settings.")] = None,
     change: Annotated[bool, typer.Option("--change", help="Put it in the place of an entry added before.")] = False,
+    by: By = None,
 ) -> None:
     """Add an entry at run time, checked with the App's classes; every worker fires it."""
     from pgqueue.schedule import Schedule, entry_of, refused, taken
@@ -170,10 +170,10 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     )
     entry = entry_of(schedule, application.queue)
     with opened(ctx) as database:
-        queries = _queries(database)
-        if change and not database.ask(queries.change(entry)):
+        queries, who = _queries(database), by or os_user()
+        if change and not database.ask(queries.change(entry, by=who)):
             raise refused(name, database.ask(queries.names()))
-        if not change and not database.ask(queries.add(entry)):
+        if not change and not database.ask(queries.add(entry, by=who)):
             raise taken(name)
     verb = "changed" if change else "added"
     _tell(ctx, {"schedule": name, "state": verb}, f"schedule {name} is {verb}; `pgqueue schedules show {name}`")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pgqueue.cli.output import Column, print_json, record, say, table
-from pgqueue.cli.state import opened, options
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import PgqueueError
 
 group = typer.Typer(help="Name the databases whose outbox is carried into this queue (a bare `pgqueue sources` lists).")
@@ -39,6 +39,8 @@ def add(
     url: Annotated[
         str, typer.Argument(metavar="URL", envvar="PGQUEUE_SOURCE_URL", help="Its database, migrated with pgqueue.")
     ],
+    *,
+    by: By = None,
 ) -> None:
     """Make another database a source: its jobs get ids of a range of their own, and are carried here.
 
@@ -55,7 +57,7 @@ def add(
     with opened(ctx) as database, closing(connect(url, name="pgqueue cli")) as source:
         queries = Carry(database.schema)
         stamp.check(source, database.schema)
-        number = database.ask(queries.add_source(name))
+        number = database.ask(queries.add_source(name, by=by or os_user()))
         try:
             run(source, queries.become_source(name, number))
         except psycopg.Error as error:

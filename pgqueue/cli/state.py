@@ -7,7 +7,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pgqueue.configuration import nearest, read
 from pgqueue.errors import ConfigurationError
@@ -15,13 +17,14 @@ from pgqueue.errors import ConfigurationError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    import typer
-
     from pgqueue.app import App
     from pgqueue.cli.database import Database
 
 URL_VARIABLE = "PGQUEUE_DATABASE_URL"
 APP_VARIABLE = "PGQUEUE_APP"
+
+By = Annotated[str | None, typer.Option("--by", help="Who does it. Default: the OS user.")]
+"""Every command that changes something says who did it, in `pgqueue actions`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgqueue.cli.output import Column, age, print_json, record, say, table
-from pgqueue.cli.queues import By
-from pgqueue.cli.state import opened, options, os_user
+from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def scale(
         raise ConfigurationError("say how many: pgqueue workers scale 4; or take it back with --reset")
     with opened(ctx) as database:
         if processes is None:
-            database.ask(database.supervision.reset_processes())
+            database.ask(database.supervision.reset_processes(by=by or os_user()))
         else:
             database.ask(database.supervision.set_processes(processes, by=by or os_user()))
         database.tell_workers()

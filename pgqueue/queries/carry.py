@@ -70,9 +70,9 @@ class Carry:
         """Return which of these rows the source's outbox still has."""
         return Query(self._sql["still_offered"], _values, {"ids": list(ids)})
 
-    def add_source(self, source: str) -> Query[int]:
+    def add_source(self, source: str, *, by: str) -> Query[int]:
         """Name a source in the queue's database; returns its number."""
-        return Query(self._sql["add_source"], lambda rows: int(rows[0][0]), {"source": source})
+        return Query(self._sql["add_source"], lambda rows: int(rows[0][0]), {"source": source, "by": by})
 
     def become_source(self, source: str, number: int) -> Query[None]:
         """Make a database the source of that name and number."""

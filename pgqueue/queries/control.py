@@ -91,6 +91,10 @@ class Control:
         params = {"ids": list(ids), "reason": reason, "by": by, "keep": keep, "filter": _filter(ids, told)}
         return Query(self._sql["discard_dead"], _values, params)
 
+    def know_queue(self, queue: str) -> Query[None]:
+        """Give a queue its row whose jobs only the outbox has yet, so that it can be steered."""
+        return Query(self._sql["know_queue"], _nothing, {"queue": queue})
+
     def pause(self, queue: str, *, by: str, duration: timedelta | None = None) -> Query[bool]:
         """Stop claims from the queue, for a while or until it is resumed; False: no such queue."""
         return Query(self._sql["pause"], bool, {"queue": queue, "by": by, "duration": duration})

@@ -52,9 +52,9 @@ class Limits:
         """Take units of a rate; returns how long to wait if they are not there."""
         return Query(self._sql["take"], lambda rows: rows[0][0], {"key": key, "spec": spec, "weight": weight})
 
-    def unset_limit(self, name: str) -> Query[bool]:
+    def unset_limit(self, name: str, *, by: str) -> Query[bool]:
         """Leave it to the class again; False: nothing was set."""
-        return Query(self._sql["unset_limit"], bool, {"name": name})
+        return Query(self._sql["unset_limit"], bool, {"name": name, "by": by})
 
     def recall(self, name: str) -> Query[bool]:
         """Hold a batch of a limited queue's or kind's jobs that stand in line; True: there may be more."""
@@ -74,9 +74,9 @@ class Limits:
         params = {"organization_id": organization_id, "weight": weight, "by": by}
         return Query(self._sql["set_weight"], _first, params)
 
-    def unset_weight(self, organization_id: str) -> Query[bool]:
+    def unset_weight(self, organization_id: str, *, by: str) -> Query[bool]:
         """Give it one share again; False: it had no other."""
-        return Query(self._sql["unset_weight"], bool, {"organization_id": organization_id})
+        return Query(self._sql["unset_weight"], bool, {"organization_id": organization_id, "by": by})
 
     def weight_list(self) -> Query[list[WeightRow]]:
         """Return the organizations with a weight of their own, heaviest first."""

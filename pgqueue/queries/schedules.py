@@ -130,25 +130,25 @@ class Recurrence:
         """Note how runs ended, and prune the ledger."""
         return Query(self._sql["keep_schedules"], _firsts, {"keep": KEEP_RUNS})
 
-    def add(self, entry: Mapping[str, Any]) -> Query[bool]:
+    def add(self, entry: Mapping[str, Any], *, by: str) -> Query[bool]:
         """Add an entry; False: its name is taken."""
-        return Query(self._sql["add_schedule"], bool, {"entry": json.dumps(entry)})
+        return Query(self._sql["add_schedule"], bool, {"entry": json.dumps(entry), "by": by})
 
-    def change(self, entry: Mapping[str, Any]) -> Query[bool]:
+    def change(self, entry: Mapping[str, Any], *, by: str) -> Query[bool]:
         """Change an entry that was added at run time; False: there is none of this name."""
-        return Query(self._sql["change_schedule"], bool, {"entry": json.dumps(entry)})
+        return Query(self._sql["change_schedule"], bool, {"entry": json.dumps(entry), "by": by})
 
-    def remove(self, name: str) -> Query[bool]:
+    def remove(self, name: str, *, by: str) -> Query[bool]:
         """Remove an entry; False: there is none, or living workers have it in their code."""
-        return Query(self._sql["remove_schedule"], bool, {"name": name, "stale": STALE})
+        return Query(self._sql["remove_schedule"], bool, {"name": name, "by": by, "stale": STALE})
 
     def pause(self, name: str, *, by: str) -> Query[bool]:
         """Pause an entry; False: there is none."""
         return Query(self._sql["pause_schedule"], bool, {"name": name, "by": by})
 
-    def resume(self, name: str) -> Query[bool]:
+    def resume(self, name: str, *, by: str) -> Query[bool]:
         """Resume an entry; False: there is none."""
-        return Query(self._sql["resume_schedule"], bool, {"name": name})
+        return Query(self._sql["resume_schedule"], bool, {"name": name, "by": by})
 
     def run(self, name: str, *, by: str) -> Query[int | None]:
         """Enqueue an entry's job now; None: there is no such entry."""

@@ -60,9 +60,9 @@ class Supervision:
         params = {"processes": processes, "by": by}
         return Query(self._sql["set_processes"], lambda _rows: None, params)
 
-    def reset_processes(self) -> Query[None]:
+    def reset_processes(self, *, by: str) -> Query[None]:
         """Let every supervisor run as many processes as configured."""
-        return Query(self._sql["reset_processes"], lambda _rows: None)
+        return Query(self._sql["reset_processes"], lambda _rows: None, {"by": by})
 
     def overrides(self) -> Query[list[Override]]:
         """Return every run-time override."""

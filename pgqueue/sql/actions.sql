@@ -1,4 +1,4 @@
--- What people did: read here, written in the same statement as the act (see control.sql and breakers.sql).
+-- What people did: read here, written in the same statement as the act (in the chapter of what it acts on).
 
 -- name: find_actions
 -- The last first.

@@ -156,7 +156,15 @@ END
 $$
 
 -- name: add_source
-SELECT pgqueue.add_source(%(source)s) AS number
+-- Whether it is new is read from the snapshot, which does not show what the function does.
+WITH given AS MATERIALIZED (
+  SELECT pgqueue.add_source(%(source)s) AS number, EXISTS (SELECT FROM pgqueue.sources s WHERE s.name = %(source)s) AS known
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'add', 'source ' || %(source)s::text, jsonb_build_object('number', g.number), 1
+  FROM given g WHERE NOT g.known
+)
+SELECT g.number FROM given g
 
 -- function: become_source
 -- Sent to the source: from now on its job ids are of its range, and its outbox belongs to the carrier.

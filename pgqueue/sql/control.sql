@@ -102,6 +102,13 @@ SELECT n.now + %(keep)s, n.now, g.id, 'discarded', %(reason)s, g.queue, g.kind, 
   pgqueue.with_error(g.errors, jsonb_build_object('discarded_by', %(by)s::text)::text, g.attempt, n.now)
 FROM gone g, (SELECT pgqueue.clock() AS now) AS n RETURNING id
 
+-- name: know_queue
+-- A queue whose first jobs still stand in the outbox: no relay has made its row yet, and people may steer it already.
+INSERT INTO pgqueue.queues (name)
+SELECT o.queue FROM pgqueue.outbox o
+WHERE NOT EXISTS (SELECT FROM pgqueue.queues q WHERE q.name = %(queue)s) AND o.lane IN (0, 1) AND o.queue = %(queue)s
+LIMIT 1 ON CONFLICT DO NOTHING
+
 -- name: pause
 WITH paused AS (
   UPDATE pgqueue.queues q SET paused_at = coalesce(q.paused_at, n.now), paused_by = %(by)s::text,
@@ -109,19 +116,21 @@ WITH paused AS (
   FROM (SELECT pgqueue.clock() AS now OFFSET 0) AS n
   WHERE q.name = %(queue)s RETURNING q.name
 ), noted AS (
-  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
-  SELECT left(%(by)s::text, 200), 'pause', 'queue ' || p.name, 1 FROM paused p
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'pause', 'queue ' || p.name, jsonb_strip_nulls(jsonb_build_object('for', %(duration)s::interval)), 1
+  FROM paused p
 )
 SELECT p.name FROM paused p
 
 -- name: resume
 WITH resumed AS (
-  UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL WHERE q.name = %(queue)s RETURNING q.name
+  UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL
+  WHERE q.name = %(queue)s AND q.paused_at IS NOT NULL RETURNING q.name
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
   SELECT left(%(by)s::text, 200), 'resume', 'queue ' || r.name, 1 FROM resumed r
 )
-SELECT r.name FROM resumed r
+SELECT q.name FROM pgqueue.queues q WHERE q.name = %(queue)s
 
 -- name: wake
 -- Only a hint: nothing is believed from it, polling is the floor.

@@ -59,18 +59,37 @@ FROM unnest(%(queues)s::text[], %(orders)s::text[]) AS given (queue, kind)
 WHERE q.name = given.queue AND q.order_set_by IS NULL AND q."order" <> given.kind RETURNING q.name
 
 -- name: set_order
-UPDATE pgqueue.queues q SET "order" = coalesce(%(order)s::text, q."order"),
-  order_set_by = CASE WHEN %(order)s::text IS NOT NULL THEN %(by)s::text END
-WHERE q.name = %(queue)s RETURNING q.name
+WITH changed AS (
+  UPDATE pgqueue.queues q SET "order" = coalesce(%(order)s::text, q."order"),
+    order_set_by = CASE WHEN %(order)s::text IS NOT NULL THEN %(by)s::text END
+  WHERE q.name = %(queue)s AND coalesce(%(order)s::text, q.order_set_by) IS NOT NULL RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'order', 'queue ' || c.name, jsonb_build_object('order', coalesce(%(order)s::text, 'unset')), 1
+  FROM changed c
+)
+SELECT q.name FROM pgqueue.queues q WHERE q.name = %(queue)s
 
 -- name: set_weight
-INSERT INTO pgqueue.weights (organization_id, weight, set_by) VALUES (%(organization_id)s, %(weight)s, %(by)s)
-ON CONFLICT (organization_id) DO UPDATE
-SET weight = excluded.weight, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
-RETURNING weight
+WITH given AS (
+  INSERT INTO pgqueue.weights (organization_id, weight, set_by) VALUES (%(organization_id)s, %(weight)s, %(by)s::text)
+  ON CONFLICT (organization_id) DO UPDATE
+  SET weight = excluded.weight, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
+  RETURNING organization_id, weight
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'set', 'weight ' || g.organization_id, jsonb_build_object('weight', g.weight), 1 FROM given g
+)
+SELECT g.weight FROM given g
 
 -- name: unset_weight
-DELETE FROM pgqueue.weights w WHERE w.organization_id = %(organization_id)s RETURNING w.weight
+WITH gone AS (
+  DELETE FROM pgqueue.weights w WHERE w.organization_id = %(organization_id)s RETURNING w.organization_id
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'unset', 'weight ' || g.organization_id, 1 FROM gone g
+)
+SELECT g.organization_id FROM gone g
 
 -- name: weight_list
 SELECT w.organization_id, w.weight, w.set_by, w.set_at FROM pgqueue.weights w

@@ -365,14 +365,24 @@ $$
 -- Over what the class says, for all keys of a name or for one. Jobs that wait for them are looked at again.
 WITH set AS (
   INSERT INTO pgqueue.limits (name, running, rate, set_by)
-  VALUES (%(name)s, %(running)s::integer, %(rate)s::text, %(by)s)
+  VALUES (%(name)s, %(running)s::integer, %(rate)s::text, %(by)s::text)
   ON CONFLICT (name) DO UPDATE
   SET running = excluded.running, rate = excluded.rate, set_by = excluded.set_by, set_at = (SELECT pgqueue.clock())
+  RETURNING name, running, rate
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'set', 'limit ' || s.name, jsonb_strip_nulls(jsonb_build_object('running', s.running, 'rate', s.rate)), 1
+  FROM set s
 )
 SELECT pgqueue.look_again(%(name)s) AS keys
 
 -- name: unset_limit
-WITH gone AS (DELETE FROM pgqueue.limits r WHERE r.name = %(name)s RETURNING r.name)
+WITH gone AS (
+  DELETE FROM pgqueue.limits r WHERE r.name = %(name)s RETURNING r.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'unset', 'limit ' || g.name, 1 FROM gone g
+)
 SELECT g.name, pgqueue.look_again(g.name) FROM gone g
 
 -- function: look_again

@@ -168,15 +168,22 @@ $$
 SELECT pgqueue.keep_schedules(%(keep)s)
 
 -- name: add_schedule
+WITH added AS (
 INSERT INTO pgqueue.schedules (name, kind, queue, args, cron, every, time_zone, payload_version, max_attempts,
   organization_id, user_id, options, missed, most, jitter)
 SELECT e.name, e.kind, e.queue, e.args, e.cron, e.every, e.time_zone, e.payload_version, e.max_attempts,
   e.organization_id, e.user_id, e.options, e.missed, e.most, e.jitter
 FROM jsonb_populate_record(NULL::pgqueue.schedules, %(entry)s::text::jsonb) AS e
 ON CONFLICT (name) DO NOTHING RETURNING name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'add', 'schedule ' || a.name, 1 FROM added a
+)
+SELECT a.name FROM added a
 
 -- name: change_schedule
 -- Its next run is worked out anew when its timing changed.
+WITH changed AS (
 UPDATE pgqueue.schedules s
 SET kind = e.kind, queue = e.queue, args = e.args, cron = e.cron, every = e.every, time_zone = e.time_zone,
   payload_version = e.payload_version, max_attempts = e.max_attempts, organization_id = e.organization_id,
@@ -187,23 +194,44 @@ SET kind = e.kind, queue = e.queue, args = e.args, cron = e.cron, every = e.ever
     THEN s.changed_at ELSE (SELECT pgqueue.clock()) END
 FROM jsonb_populate_record(NULL::pgqueue.schedules, %(entry)s::text::jsonb) AS e
 WHERE s.name = e.name AND s.source = 'added' RETURNING s.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'change', 'schedule ' || c.name, 1 FROM changed c
+)
+SELECT c.name FROM changed c
 
 -- name: remove_schedule
 -- An entry that living workers have in their code would come back: it is paused, or removed from the code.
-DELETE FROM pgqueue.schedules s
-WHERE s.name = %(name)s AND (s.source = 'added' OR s.listed_at < (SELECT pgqueue.clock()) - %(stale)s) RETURNING s.name
+WITH removed AS (
+  DELETE FROM pgqueue.schedules s
+  WHERE s.name = %(name)s AND (s.source = 'added' OR s.listed_at < (SELECT pgqueue.clock()) - %(stale)s) RETURNING s.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'remove', 'schedule ' || r.name, 1 FROM removed r
+)
+SELECT r.name FROM removed r
 
 -- name: pause_schedule
-UPDATE pgqueue.schedules s SET paused_at = coalesce(s.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s
-WHERE s.name = %(name)s RETURNING s.name
+WITH paused AS (
+  UPDATE pgqueue.schedules s SET paused_at = coalesce(s.paused_at, (SELECT pgqueue.clock())), paused_by = %(by)s::text
+  WHERE s.name = %(name)s RETURNING s.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'pause', 'schedule ' || p.name, 1 FROM paused p
+)
+SELECT p.name FROM paused p
 
 -- name: resume_schedule
 -- What a paused entry did not run is not missed: it goes on with the first tick from now.
-UPDATE pgqueue.schedules s
-SET next_run_at = CASE WHEN s.paused_at IS NULL THEN s.next_run_at END,
-  changed_at = CASE WHEN s.paused_at IS NULL THEN s.changed_at ELSE (SELECT pgqueue.clock()) END,
-  paused_at = NULL, paused_by = NULL
-WHERE s.name = %(name)s RETURNING s.name
+WITH resumed AS (
+  UPDATE pgqueue.schedules s
+  SET next_run_at = NULL, changed_at = (SELECT pgqueue.clock()), paused_at = NULL, paused_by = NULL
+  WHERE s.name = %(name)s AND s.paused_at IS NOT NULL RETURNING s.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, affected)
+  SELECT left(%(by)s::text, 200), 'resume', 'schedule ' || r.name, 1 FROM resumed r
+)
+SELECT s.name FROM pgqueue.schedules s WHERE s.name = %(name)s
 
 -- name: run_schedule
 -- A run that somebody asked for, beside the ticks; a paused entry runs as well.
@@ -217,9 +245,13 @@ WITH asked AS MATERIALIZED (
     a.kind, a.organization_id, a.user_id, o.unique_hash, o.unique_while, o.unique_period, o.unique_max_wait, o.on_conflict, o.limits,
     o.cost, a.args
   FROM asked a CROSS JOIN LATERAL jsonb_populate_record(NULL::pgqueue.outbox, a.options) AS o RETURNING id, trace_id
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'run', 'schedule ' || a.name, jsonb_build_object('job', j.id), 1
+  FROM asked a JOIN jobs j ON j.trace_id = a.trace
 )
 INSERT INTO pgqueue.schedule_runs (schedule, tick, job_id, fired_at, asked_by)
-SELECT a.name, a.now, j.id, a.now, %(by)s FROM asked a JOIN jobs j ON j.trace_id = a.trace RETURNING job_id
+SELECT a.name, a.now, j.id, a.now, %(by)s::text FROM asked a JOIN jobs j ON j.trace_id = a.trace RETURNING job_id
 
 -- name: schedule_names
 SELECT s.name FROM pgqueue.schedules s ORDER BY s.name

@@ -8,17 +8,32 @@ SELECT (SELECT w.asked FROM pgqueue.workers w WHERE w.id = %(worker)s),
 
 -- name: set_workers
 -- `workers` NULL takes the override back.
-UPDATE pgqueue.queues q SET workers = %(workers)s, workers_by = n.by,
-  workers_at = CASE WHEN n.by IS NOT NULL THEN (SELECT pgqueue.clock()) END
-FROM (SELECT CASE WHEN %(workers)s::integer IS NOT NULL THEN %(by)s::text END AS by) AS n
-WHERE q.name = %(queue)s RETURNING q.name
+WITH changed AS (
+  UPDATE pgqueue.queues q SET workers = %(workers)s, workers_by = n.by,
+    workers_at = CASE WHEN n.by IS NOT NULL THEN (SELECT pgqueue.clock()) END
+  FROM (SELECT CASE WHEN %(workers)s::integer IS NOT NULL THEN %(by)s::text END AS by) AS n
+  WHERE q.name = %(queue)s AND coalesce(%(workers)s::integer, q.workers) IS NOT NULL RETURNING q.name
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'scale', 'queue ' || c.name, jsonb_build_object('workers', %(workers)s::integer), 1 FROM changed c
+)
+SELECT q.name FROM pgqueue.queues q WHERE q.name = %(queue)s
 
 -- name: set_processes
-INSERT INTO pgqueue.overrides (name, value, set_by) VALUES ('processes', %(processes)s, %(by)s)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at
+WITH changed AS (
+  INSERT INTO pgqueue.overrides (name, value, set_by) VALUES ('processes', %(processes)s, %(by)s::text)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at
+  RETURNING value
+)
+INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+SELECT left(%(by)s::text, 200), 'scale', 'processes', jsonb_build_object('processes', c.value), 1 FROM changed c
 
 -- name: reset_processes
-DELETE FROM pgqueue.overrides o WHERE o.name = 'processes'
+WITH changed AS (
+  DELETE FROM pgqueue.overrides o WHERE o.name = 'processes' RETURNING o.name
+)
+INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+SELECT left(%(by)s::text, 200), 'scale', 'processes', '{"processes": null}', 1 FROM changed c
 
 -- name: overrides
 SELECT 'queues', q.name, q.workers, q.workers_by, q.workers_at FROM pgqueue.queues q WHERE q.workers IS NOT NULL
@@ -27,19 +42,37 @@ ORDER BY 1, 2
 
 -- name: ask_workers
 -- Only the living are asked; `queue` and `beginning` (of an id, as `workers` lists it) narrow that down.
-UPDATE pgqueue.workers w SET asked = %(what)s, asked_by = %(by)s, asked_at = (SELECT pgqueue.clock())
-WHERE w.heartbeat_at > (SELECT pgqueue.clock()) - %(silent)s
-  AND (%(queue)s::text IS NULL OR %(queue)s = ANY (w.queues))
-  AND (%(beginning)s::text IS NULL OR starts_with(w.id::text, %(beginning)s))
-RETURNING w.id
+WITH asked AS (
+  UPDATE pgqueue.workers w SET asked = %(what)s::text, asked_by = %(by)s::text, asked_at = (SELECT pgqueue.clock())
+  WHERE w.heartbeat_at > (SELECT pgqueue.clock()) - %(silent)s
+    AND (%(queue)s::text IS NULL OR %(queue)s = ANY (w.queues))
+    AND (%(beginning)s::text IS NULL OR starts_with(w.id::text, %(beginning)s))
+  RETURNING w.id
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), CASE %(what)s::text WHEN 'drain' THEN 'drain' ELSE 'restart' END, 'workers',
+    jsonb_strip_nulls(jsonb_build_object('queue', %(queue)s::text, 'worker', %(beginning)s::text)), count(*)
+  FROM asked HAVING count(*) > 0
+)
+SELECT a.id FROM asked a
 
 -- name: worker_ids
 SELECT w.id FROM pgqueue.workers w WHERE starts_with(w.id::text, %(beginning)s) ORDER BY w.id LIMIT 10
 
 -- name: resume_due
--- Queues that were paused for a while and may go on.
-UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL
-WHERE q.resume_at <= (SELECT pgqueue.clock()) RETURNING q.name
+-- Queues that were paused for a while and may go on. Nobody does it at that moment: the timer of whoever paused it.
+WITH due AS MATERIALIZED (
+  SELECT q.name, q.paused_by FROM pgqueue.queues q WHERE q.resume_at <= (SELECT pgqueue.clock())
+  ORDER BY q.name FOR NO KEY UPDATE SKIP LOCKED
+), resumed AS (
+  UPDATE pgqueue.queues q SET paused_at = NULL, paused_by = NULL, resume_at = NULL FROM due d WHERE q.name = d.name
+  RETURNING q.name, d.paused_by
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, reason, affected)
+  SELECT 'timer', 'resume', 'queue ' || r.name, 'the pause of ' || coalesce(nullif(r.paused_by, ''), 'somebody') || ' is over', 1
+  FROM resumed r
+)
+SELECT r.name FROM resumed r
 
 -- name: loads
 -- How many jobs of each queue wait for a slot, counted no further than `most` per lane: an index range that begins at

@@ -27,7 +27,7 @@ def source_url(server: str, template: str, database_url: str) -> Iterator[str]:
     with new_database(server, template) as url:
         queries = Carry()
         with connect(database_url, name="test") as queue, connect(url, name="test") as source:
-            number = run(queue, queries.add_source(SOURCE))
+            number = run(queue, queries.add_source(SOURCE, by="ann"))
             run(source, queries.become_source(SOURCE, number))
         yield url
 

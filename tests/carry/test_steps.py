@@ -169,7 +169,7 @@ def test_a_database_with_live_jobs_cannot_become_a_source(conn: Connection) -> N
 
 def test_adding_a_source_twice_changes_nothing(source_url: str, source: Connection, conn: Connection) -> None:
     job = enqueue(source)
-    number = run(conn, Carry().add_source(SOURCE))
+    number = run(conn, Carry().add_source(SOURCE, by="ann"))
     with connect(source_url, name="test") as again:
         run(again, Carry().become_source(SOURCE, number))
     assert enqueue(source) == job + 1
