@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from pgqueue.db import Rows
+
 CONTROL_PAYLOAD = "!control"
 """The payload of a wake-up that says: look at your orders now."""
 
@@ -23,6 +25,8 @@ class Orders(NamedTuple):
     workers: dict[str, int]
     """Jobs at once per host, by queue, where somebody set that."""
     processes: int | None
+    registered: bool = True
+    """The worker's row is there."""
 
 
 class Override(NamedTuple):
@@ -47,9 +51,12 @@ class Supervision:
 
     def orders(self, worker: UUID) -> Query[Orders]:
         """Read what this worker has to know."""
-        return Query(
-            self._sql["orders"], lambda rows: Orders(rows[0][0], rows[0][1] or {}, rows[0][2]), {"worker": worker}
-        )
+
+        def read(rows: Rows) -> Orders:
+            asked, workers, processes, registered = rows[0]
+            return Orders(asked, workers or {}, processes, registered)
+
+        return Query(self._sql["orders"], read, {"worker": worker})
 
     def set_workers(self, queue: str, workers: int | None, *, by: str) -> Query[list[Any]]:
         """Let so many jobs of a queue run at once per host (None: as configured); empty: no such queue."""

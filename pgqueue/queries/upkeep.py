@@ -75,9 +75,9 @@ class Upkeep:
         """Free parked jobs whose kind a worker knows that was heard of within ``age``."""
         return self._ids("unpark_known", age=age)
 
-    def beat(self, worker: UUID, *, running: int, draining: bool, queues: Sequence[str]) -> Query[list[Any]]:
+    def beat(self, row: Registration, *, running: int, draining: bool) -> Query[list[Any]]:
         """Say that this process lives, and which queues it serves now."""
-        return self._ids("beat", worker=worker, running=running, draining=draining, queues=list(queues))
+        return self._ids("beat", worker=row.worker, running=running, draining=draining, queues=row.queues)
 
     def deregister(self, worker: UUID) -> Query[list[Any]]:
         """Remove the worker's row."""

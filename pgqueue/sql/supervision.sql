@@ -1,10 +1,12 @@
 -- Steering workers while they run: from any machine, through the database.
 
 -- name: orders
--- What a worker process has to know beside its jobs: what it was asked, and the run-time overrides.
+-- What a worker process has to know beside its jobs: what it was asked, the run-time overrides, and whether its row is
+-- still there: a process that was frozen for long was taken for dead.
 SELECT (SELECT w.asked FROM pgqueue.workers w WHERE w.id = %(worker)s),
   (SELECT jsonb_object_agg(q.name, q.workers) FROM pgqueue.queues q WHERE q.workers IS NOT NULL),
-  (SELECT o.value FROM pgqueue.overrides o WHERE o.name = 'processes')
+  (SELECT o.value FROM pgqueue.overrides o WHERE o.name = 'processes'),
+  EXISTS (SELECT FROM pgqueue.workers w WHERE w.id = %(worker)s)
 
 -- name: set_workers
 -- `workers` NULL takes the override back.

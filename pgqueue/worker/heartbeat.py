@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from pgqueue.outcome import Claimed
     from pgqueue.queries.lifecycle import Lifecycle
     from pgqueue.queries.supervision import Orders
-    from pgqueue.queries.upkeep import Upkeep
+    from pgqueue.queries.upkeep import Registration, Upkeep
     from pgqueue.settings import Settings
+
+_BACK = "this process was stopped or cut off so long that it was taken for dead; others may have run its jobs"
 
 
 class Heartbeat:
     """Renews leases every ``heartbeat`` seconds; tells when jobs should be cancelled and when leases are in danger."""
 
-    def __init__(  # noqa: PLR0913 - one hook for each thing that it may find out
+    def __init__(
         self,
-        worker: UUID,
         url: str,
         settings: Settings,
         queries: tuple[Lifecycle, Upkeep],
@@ -38,18 +39,17 @@ class Heartbeat:
         held: Callable[[], list[Claimed]],
         on_cancel: Callable[[list[int]], object],
         on_lost: Callable[[list[tuple[int, int]]], object],
-        queues: Callable[[], list[str]],
+        row: Callable[[], Registration],
         on_orders: Callable[[Orders], object],
     ) -> None:
-        """Hooks are called from this thread. ``on_lost`` gets id and claims of lost leases."""
-        self._worker = worker
+        """Hooks are called from this thread. ``on_lost`` gets id and claims of lost leases; ``row``: the worker's."""
         self._url = url
         self._settings = settings
         self._lifecycle, self._upkeep = queries
         self._held = held
         self._on_cancel = on_cancel
         self._on_lost = on_lost
-        self._queues = queues
+        self._row = row
         self._on_orders = on_orders
         self._supervision = Supervision(settings.schema_name)
         self._soon = threading.Event()
@@ -102,16 +102,19 @@ class Heartbeat:
             if self._settings.pooler:
                 self._conn.prepare_threshold = None
         began = time.monotonic()
-        held = self._held()
+        row, held = self._row(), self._held()
         if held:
-            self._renew(self._conn, [(job.id, job.claims) for job in held])
+            self._renew(self._conn, row.worker, [(job.id, job.claims) for job in held])
         self.last = began
-        beat = self._upkeep.beat(self._worker, running=len(held), draining=self.draining, queues=self._queues())
-        run(self._conn, beat)
-        self._on_orders(run(self._conn, self._supervision.orders(self._worker)))
+        run(self._conn, self._upkeep.beat(row, running=len(held), draining=self.draining))
+        orders = run(self._conn, self._supervision.orders(row.worker))
+        if not orders.registered:  # frozen, or cut off, for so long that it was taken for dead
+            run(self._conn, self._upkeep.register(row))
+            structlog.get_logger("pgqueue").warning("worker.registered_again", workerId=str(row.worker), hint=_BACK)
+        self._on_orders(orders)
 
-    def _renew(self, conn: psycopg.Connection[Any], fences: list[tuple[int, int]]) -> None:
-        answers = run(conn, self._lifecycle.heartbeat(self._worker, fences, self._settings.lease))
+    def _renew(self, conn: psycopg.Connection[Any], worker: UUID, fences: list[tuple[int, int]]) -> None:
+        answers = run(conn, self._lifecycle.heartbeat(worker, fences, self._settings.lease))
         renewed = dict(answers)
         if cancelled := [job_id for job_id, cancel in renewed.items() if cancel]:
             self._on_cancel(cancelled)

@@ -30,7 +30,7 @@ from pgqueue.worker.relay import Relay
 from pgqueue.worker.runner import Runner
 from pgqueue.worker.scheduler import schedule_loop
 from pgqueue.worker.slots import Slots
-from pgqueue.worker.start import leave, open_handle, ready_database, register
+from pgqueue.worker.start import leave, open_handle, ready_database, register, registration
 from pgqueue.worker.steering import Steering
 from pgqueue.worker.upkeep import Keeper
 from pgqueue.worker.wakeups import Wakeups
@@ -177,14 +177,13 @@ class Worker:
     def _heartbeat(self) -> Heartbeat:
         loop = asyncio.get_running_loop()
         return Heartbeat(
-            self.id,
             self.url,
             self.settings,
             (self.lifecycle, self.upkeep),
             held=lambda: list(self.pump.held.copy().values()),
             on_cancel=lambda ids: [loop.call_soon_threadsafe(self._end_run, job, "cancel") for job in ids],
             on_lost=lambda lost: [loop.call_soon_threadsafe(self._end_run, job, "lease", n) for job, n in lost],
-            queues=lambda: self.slots.served,
+            row=lambda: registration(self),
             on_orders=lambda orders: loop.call_soon_threadsafe(self.steering.look, orders),
         )
 

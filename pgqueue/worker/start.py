@@ -91,13 +91,18 @@ async def check_schema(link: Link, upkeep: Upkeep) -> None:
 
 async def register(worker: Worker) -> None:
     """Make the worker and its queues known, and free the jobs that waited for somebody who knows its kinds."""
-    link, upkeep, slots = worker.links[2], worker.upkeep, worker.slots
-    kinds = parked_names(worker.runner.kinds)
-    row = Registration(worker.id, socket.gethostname(), os.getpid(), __version__, slots.served, kinds, slots.size)
+    link, upkeep = worker.links[2], worker.upkeep
+    row = registration(worker)
     await link.run(upkeep.add_queues(list(worker.settings.queues)))
     await link.run(upkeep.set_orders({name: queue.order for name, queue in worker.settings.queues.items()}))
     await link.run(upkeep.register(row))
-    await link.run(upkeep.unpark([f"kind:{kind}" for kind in kinds]))
+    await link.run(upkeep.unpark([f"kind:{kind}" for kind in row.kinds]))
+
+
+def registration(worker: Worker) -> Registration:
+    """Return the worker's row as it is now."""
+    slots, kinds = worker.slots, parked_names(worker.runner.kinds)
+    return Registration(worker.id, socket.gethostname(), os.getpid(), __version__, slots.served, kinds, slots.size)
 
 
 async def leave(worker: Worker) -> None:

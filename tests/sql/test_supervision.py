@@ -77,7 +77,7 @@ def test_a_pause_without_a_length_takes_the_end_of_an_earlier_one_back(conn: Con
 
 
 def test_a_worker_reads_what_it_was_asked_and_every_override(conn: Connection) -> None:
-    assert run(conn, SUPERVISION.orders(WORKER)) == Orders(None, {}, None)
+    assert run(conn, SUPERVISION.orders(WORKER)) == Orders(None, {}, None, registered=False)
     conn.execute("SELECT pgqueue.add_queue(q) FROM unnest('{a,b,c}'::text[]) q")
     conn.execute(
         """INSERT INTO pgqueue.workers (id, host, pid, version, queues, kinds, concurrency)
