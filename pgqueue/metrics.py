@@ -1,8 +1,9 @@
 """The user's four metrics, for Prometheus.
 
 Names come from section "Observabilidade" of the job architecture document (docs/source). Labels: ``job``, ``queue``,
-and ``status`` (success | failed = buried | retried). The wait counts from run_at or enqueue to start, by the
-database's clock. ``jobs_in_dlq_total`` is sampled by one process and never summed.
+and ``status`` (success | failed = buried | retried). What is no attempt is counted by ``outcome``. The wait counts
+from run_at or enqueue to start, by the database's clock. ``jobs_in_dlq_total`` is sampled by one process and never
+summed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 _LABELS = ("job", "queue")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, float("inf"))
-_STATUS = {"complete": "success", "bury": "failed", "retry": "retried"}
+_STATUS: dict[str, str] = {"complete": "success", "bury": "failed", "retry": "retried"}
+_OUTCOME: dict[str, str] = {
+    "snooze": "snoozed",
+    "discard": "discarded",
+    "cancel": "cancelled",
+    "crash": "crashed",
+    "give_back": "given_back",
+    "refuse": "refused",
+}
 
 
 class MetricsSubscriber:
@@ -33,6 +42,9 @@ class MetricsSubscriber:
             "job_queue_wait_seconds", "From run_at or enqueue to start.", _LABELS, buckets=_BUCKETS, registry=registry
         )
         self._attempts = Counter("job_attempts_total", "Attempts by status.", (*_LABELS, "status"), registry=registry)
+        self._others = Counter(
+            "pgqueue_outcomes_total", "Runs that are no attempt.", (*_LABELS, "outcome"), registry=registry
+        )
         self._dead = Gauge(
             "jobs_in_dlq_total", "Dead letters.", _LABELS, registry=registry, multiprocess_mode="mostrecent"
         )
@@ -60,9 +72,10 @@ class MetricsSubscriber:
         self._of(job)[1].observe(job.waited if job.waited > 0 else 0.0)
 
     def settled(self, job: Claimed, settlement: Settlement, seconds: float) -> None:
-        """Observe the run and count the attempt."""
+        """Observe the run and count the attempt; what is none is counted apart."""
         status = _STATUS.get(settlement.moment)
         if status is None:
+            self._others.labels(job.kind, job.queue, _OUTCOME[settlement.moment]).inc()
             return
         self._of(job)[0].observe(seconds)
         key = (job.kind, job.queue, status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pgqueue.duration import Duration, duration
 from pgqueue.failure import MOST_ERROR, Failure, describe, storable
@@ -70,6 +70,8 @@ class Continue:
 _CRASH_WAIT = 1.0  # seconds after the first crash, doubled with each
 
 Outcome = Done | RetryIn | Snooze | Discard | Cancel | Dead | Continue
+Moment = Literal["complete", "retry", "snooze", "discard", "cancel", "bury", "crash", "give_back", "refuse"]
+"""What a settlement does. Each has its log line and its counter."""
 
 
 class Claimed(NamedTuple):
@@ -101,7 +103,7 @@ class Settlement(NamedTuple):
 
     id: int
     claims: int
-    moment: str
+    moment: Moment
     seconds: float
     note: str | None
     failure: Failure | None = None
@@ -128,7 +130,7 @@ def decide(claimed: Claimed, policy: Policy, result: object, *, ran: float = 0.0
         case Snooze(delay, reason):
             return _snooze(claimed, policy, duration(delay, what="a snooze").total_seconds() / scale, reason, ran)
         case Discard(reason) | Cancel(reason):
-            moment = "discard" if isinstance(result, Discard) else "cancel"
+            moment: Moment = "discard" if isinstance(result, Discard) else "cancel"
             return Settlement(
                 claimed.id, claimed.claims, moment, policy.kept_seconds(moment), storable(reason, MOST_ERROR)
             )
