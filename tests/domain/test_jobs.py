@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +11,12 @@ import pytest
 import domain.jobs
 from domain.app import app
 from domain.jobs import JOBS
+from pgqueue import Job
+from pgqueue.errors import ConfigurationError
+from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
-    from pgqueue import Job
+    from pgqueue import JobContext
 
 SECRET = re.compile(r"token|secret|password|passwd|api_?key|credential|private|authorization", re.IGNORECASE)
 
@@ -27,3 +31,15 @@ def test_no_argument_can_be_a_secret(job: type[Job]) -> None:
 def test_every_job_class_is_in_the_list() -> None:
     named = {name for name in domain.jobs.__all__ if name.endswith("Job")}
     assert named == {job.__name__ for job in JOBS} == set(app.kinds)
+
+
+def test_the_application_is_not_built_with_a_job_that_does_not_say_why_it_may_run_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Careless(Job, use_case="Nothing", dispatched_by="Nobody"):
+        async def run(self, app: object, ctx: JobContext) -> None:
+            """Nothing."""
+
+    monkeypatch.setattr(domain.jobs, "JOBS", [*JOBS, Careless])
+    with pytest.raises(ConfigurationError, match=r"Careless does not say why it may run twice; give it idempotency="):
+        runpy.run_path(str(ROOT / "domain/app.py"))
