@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## the application's main job on a database of its own, in under a minute
+demo: $(READY) ## the application in eleven scenes, on a database of its own (ARGS="--scene 3" for one)
 	@$(BIN)/python -m domain.demo $(ARGS)
 
 test: $(READY) ## all tests (ARGS="-k words" for some)

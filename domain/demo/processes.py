@@ -1,4 +1,4 @@
-"""What the demo starts beside itself: stand-ins and workers, all stopped at the end."""
+"""What the demo starts beside itself: stand-ins, workers, commands. All of it ends with the demo, however that ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,20 @@ import httpx
 from pgqueue.worker.lifeline import VARIABLE, lifeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-QUEUES = "publishing,notifications,default"
-_PATIENCE = 5.0
+TIME_SCALE = 60
+"""A minute of backoff is a second here."""
+_PATIENCE = 10.0
 
 
 class Remote:
-    """A stand-in in a process of its own."""
+    """A stand-in in another process."""
 
     def __init__(self, url: str, control: str) -> None:
         self.url = url
+        self.control = control
         self._http = httpx.Client(base_url=control, trust_env=False, timeout=10)
 
     def state(self) -> dict[str, Any]:
@@ -46,35 +48,35 @@ class Remote:
 
 
 @contextmanager
-def stand_in(part: str) -> Iterator[Remote]:
-    """Start a stand-in; it ends with its stdin, whatever becomes of us."""
-    command = [sys.executable, "-m", "domain.standins", part]
+def stand_ins(parts: Sequence[str]) -> Iterator[list[Remote]]:
+    """Start stand-ins, all in one process; it ends with its stdin, whatever becomes of us."""
+    command = [sys.executable, "-m", "domain.standins", *parts]
     process = subprocess.Popen(  # noqa: S603 - our own program
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
-    with process:
+    with ExitStack() as stack:
+        stack.callback(_end, process)
         if process.stdout is None or process.stdin is None:
-            raise RuntimeError("no pipes to the stand-in")
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the stand-in {part} did not start")
-        said = json.loads(line)
-        remote = Remote(said["url"], said["control"])
-        try:
-            yield remote
-        finally:
-            remote.close()
-            process.stdin.close()
-            _end(process)
+            raise RuntimeError("no pipes to the stand-ins")
+        stack.callback(process.stdin.close)
+        remotes = []
+        for part in parts:
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the stand-in {part} did not start")
+            said = json.loads(line)
+            remote = Remote(said["url"], said["control"])
+            stack.callback(remote.close)
+            remotes.append(remote)
+        yield remotes
 
 
-class Worker:
-    """A real `pgqueue work`; it ends when we do, however we end."""
+class Supervisor:
+    """A real `pgqueue supervise` with the application's own configuration; its processes are told by the database."""
 
-    def __init__(self, name: str, log: Path) -> None:
-        command = [sys.executable, "-m", "pgqueue", "work", "--queues", QUEUES, "--app", "domain.app:app"]
-        command += ["--time-scale", "60"]
-        self.name = name
+    def __init__(self, log: Path) -> None:
+        command = [sys.executable, "-m", "pgqueue", "supervise", "--app", "domain.app:app"]
+        command += ["--time-scale", str(TIME_SCALE)]
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
@@ -88,36 +90,26 @@ class Worker:
                 pass_fds=[lifeline()],
             )
 
-    def runs(self, pid: int) -> bool:
-        """Tell whether a process belongs to this worker."""
-        try:
-            return os.getpgid(pid) == self.process.pid
-        except ProcessLookupError:
-            return False
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
     def stop(self) -> None:
-        """Wait for its end, not for ever."""
+        """Let it drain, not for ever."""
+        self.process.send_signal(signal.SIGTERM)
         _end(self.process)
-        with suppress(ProcessLookupError):  # also what it may have started
-            os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def stop_all(workers: list[Worker]) -> None:
-    """Ask all workers to end, then see to it."""
-    for worker in workers:
-        worker.process.terminate()
-    for worker in workers:
-        worker.stop()
+def pgqueue(*words: str) -> str:
+    """Run a command as an operator would and return what it says."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "pgqueue", *words], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pgqueue {' '.join(words)}: exit code {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError):
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typst
-
 from domain.gateways.failures import Rejected
 
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ async def pdf(page: Page) -> bytes:
 
 
 def _typeset(data: str) -> bytes:
+    import typst  # 8 MB, for the one queue that makes reports
+
     try:
         # fonts of the machine would make the bytes depend on it
         return typst.compile(

@@ -6,7 +6,6 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import av
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def picture_of(path: Path, detected_type: str) -> Picture:
     with path.open("rb") as file:
         try:
             return _of_image(file, _FORMATS[detected_type]) if detected_type in _FORMATS else _of_video(file)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, av.FFmpegError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise Undecodable(f"{type(error).__name__}: {error}"[:300]) from error
 
 
@@ -56,6 +55,17 @@ def _of_image(file: BinaryIO, kind: str) -> Picture:
 
 
 def _of_video(file: BinaryIO) -> Picture:
+    import av  # 17 MB, for the one process that decodes
+
+    try:
+        return _of_container(file)
+    except av.FFmpegError as error:
+        raise Undecodable(f"{type(error).__name__}: {error}"[:300]) from error
+
+
+def _of_container(file: BinaryIO) -> Picture:
+    import av
+
     # the format is given: else a playlist could make it open other files and addresses
     with av.open(file, mode="r", format="mov") as container:
         stream = next(iter(container.streams.video), None)

@@ -129,7 +129,7 @@ class Worker:
             listening = asyncio.create_task(self.wakeups.run())
             loops = [asyncio.create_task(loop.run()) for loop in self.loops]
             self.crew.start()
-            warming = asyncio.create_task(warm(self.children, self.runner))
+            warming = asyncio.create_task(warm(self.children, self.runner, self.slots.served))
             alerting = [asyncio.create_task(loop.run()) for loop in self.alerting.loops]
             structlog.get_logger("pgqueue").info(
                 "worker.ready", workerId=str(self.id), queues=self.slots.served, concurrency=self.slots.size

@@ -10,6 +10,8 @@ from pgqueue.worker.children.pool import Children
 from pgqueue.worker.children.run import Isolation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pgqueue.app import App
     from pgqueue.settings import Settings
     from pgqueue.worker.runner import Runner
@@ -24,9 +26,12 @@ def isolate(runner: Runner, app: App, url: str, settings: Settings) -> Children 
     return children
 
 
-async def warm(children: Children | None, runner: Runner) -> None:
-    """Prepare for the first job of a kind that says ``executor="process"``; others pay nothing for it."""
-    kinds = [name for name, kind in runner.kinds.items() if kind.in_child]
+async def warm(children: Children | None, runner: Runner, served: Sequence[str]) -> None:
+    """Prepare for the first job of a kind that says ``executor="process"``; whoever serves no such kind pays nothing.
+
+    A queue that is served only later has its first such job wait for the start.
+    """
+    kinds = [name for name, kind in runner.kinds.items() if kind.in_child and kind.cls.policy.queue in served]
     if not kinds:
         return
     if children is None:
