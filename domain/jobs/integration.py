@@ -19,7 +19,7 @@ class DeliverWebhookJob(
     queue="default",
     timeout="90s",
     retry=Retry(max_attempts=4, backoff=["60s", "300s", "1800s"]),
-    idempotency="key",
+    idempotency="state check",
     use_case="DeliverWebhook or EndpointHealth",
     dispatched_by=("OutgoingEvent", "WebhookDeliveriesReplayed", "schedule endpoint_health"),
     unique=Unique("delivery_id", "replay_no"),

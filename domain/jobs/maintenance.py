@@ -43,7 +43,7 @@ class PurgeExpiredRecordsJob(
     timeout="600s",
     retry=Retry(max_attempts=3, backoff=["60s", "300s", "900s"]),
     unique=Unique("retention", "part"),
-    idempotency="transaction",
+    idempotency="state check",  # what is over is looked for, and locked, anew for each batch
     use_case="PurgeExpiredRecords",
     dispatched_by=("schedule purge_expired_records", "PurgeExpiredRecords"),
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,35 @@ def test_the_use_cases_that_a_class_names_exist(job: type[Job]) -> None:
     named = job.policy.use_case.split(" or ")
     # two mails differ in a word
     assert set(named) <= classes | {"SendVerificationEmail", "SendPasswordReset"}
+
+
+# What the code of a use case has in it that rests on a strategy.
+EVIDENCE = {
+    "transaction": r"ctx\.transaction\(\)",
+    "lock": r"\.lock\(",
+    "state check": r"locked|with_for_update|lock=True",
+    "key": r"on_conflict|[a-z_]*key|message_id|identifier",
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_strategy_that_a_class_names_is_in_the_code(job: type[Job]) -> None:
+    name = {"SendVerificationEmail": "SendLink", "SendPasswordReset": "SendLink"}.get(
+        job.policy.use_case.split(" or ")[0], job.policy.use_case.split(" or ")[0]
+    )
+    [(module, use_case)] = [
+        (module, node)
+        for module in modules("domain/use_cases")
+        for node in classes_of(module)
+        if node.name == (name if name != "RetryPublish" else "PublishScheduledPost")
+    ]
+    strategy = job.policy.idempotency or ""
+    # a lock or a check may stand beside the class; what is to be one commit stands in it, and calls nobody outside
+    text = ast.unparse(use_case) if strategy == "transaction" else module.text
+    assert re.search(EVIDENCE[strategy], text)
+    if strategy == "transaction":
+        fields = {ast.unparse(node.annotation) for node in use_case.body if isinstance(node, ast.AnnAssign)}
+        assert fields <= {"UnitsOfWork"}
 
 
 def classes_of(module: Module) -> list[ast.ClassDef]:

@@ -155,3 +155,28 @@ async def test_accounts_that_cannot_be_renewed_keep_no_others_waiting(
     async with world.app.units.begin(Context(SYSTEM.organization_id, SYSTEM.user_id)) as uow:
         found = (await uow.session.scalars(chosen._due().limit(3))).all()
     assert [account.refresh_failures for account in found] == [0, 0, 1]
+
+
+@pytest.mark.anyio
+async def test_an_account_with_very_many_due_posts_keeps_no_others_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.use_cases.analytics.comments.BATCH", 3)
+    for tenant in (world.tenant, world.stranger):
+        about = {"organization": tenant.organization_id, "author": tenant.author_id, "account": tenant.account_id}
+        await world.execute(PUBLISHED, **about)
+    await world.execute(
+        "UPDATE smm.scheduled_posts SET next_comments_at = now() - interval '1 hour' WHERE organization_id = :id",
+        id=world.tenant.organization_id,
+    )
+    async with world.app.units.begin(SYSTEM) as uow:
+        await uow.dispatch(CaptureCommentsJob())
+    await world.work()
+    made = await world.rows(
+        "SELECT organization_id FROM pgqueue.all_jobs WHERE kind = 'CaptureCommentsJob' AND organization_id <> :system",
+        system=SYSTEM.organization_id,
+    )
+    assert {row.organization_id for row in made} == {
+        str(world.tenant.organization_id),
+        str(world.stranger.organization_id),
+    }

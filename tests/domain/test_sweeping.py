@@ -8,7 +8,7 @@ import pytest
 
 from domain.events import MediaCleared, SocialAccountReconnected
 from domain.jobs import RetryPublishJob
-from domain.models import AccountStatus, PostMedia, SocialAccount, transition
+from domain.models import AccountStatus, PostMedia, SocialAccount, new_id, transition
 from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.renewing import end_grant
@@ -115,14 +115,7 @@ async def test_a_post_that_failed_for_want_of_a_scan_is_published_when_its_file_
     post = await world.post(post_id)
     assert (post.status, post.failure_code) == ("failed", "media_unscanned")
     await world.execute("UPDATE smm.media SET scan_status = 'clean'")
-    # what the network has of the file is known, so that no store is needed here
-    await world.execute(
-        """INSERT INTO smm.remote_media (organization_id, scheduled_post_id, media_id, remote_ref)
-           VALUES (:organization, :post, :media, '{"id": "1"}')""",
-        organization=world.tenant.organization_id,
-        post=post_id,
-        media=picture.id,
-    )
+    await world.app.storage.put(picture.storage_key, b"jpg")
     await _publish(world, MediaCleared(media_id=picture.id))
     await world.work()
     assert (await world.post(post_id)).status == "published"
@@ -174,3 +167,11 @@ async def _a_quarter_passes(world: World) -> None:
         """UPDATE smm.scheduled_posts SET updated_at = updated_at - interval '15 minutes',
                                           scheduled_at = scheduled_at - interval '15 minutes'"""
     )
+
+
+async def test_accounts_that_are_connected_again_at_once_are_looked_after_each_and_once(world: World) -> None:
+    async with world.app.units.begin(world.tenant.context) as uow:
+        for account_id in (world.tenant.account_id, world.tenant.account_id, new_id()):
+            await uow.publish(SocialAccountReconnected(social_account_id=account_id))
+    await world.work()
+    assert sorted(await world.jobs("RetryPublishJob")) == [("completed", 1), ("completed", 1), ("merged", 0)]

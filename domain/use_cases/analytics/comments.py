@@ -113,12 +113,16 @@ class CaptureComments:
 
 @dataclass(frozen=True, slots=True)
 class FanOutComments:
-    """Dispatch a job for each post whose turn it is."""
+    """Dispatch a job for each post whose turn it is, the first of every account before the second of any."""
 
     units: UnitsOfWork
 
     async def __call__(self, ctx: JobContext) -> Outcome | None:
         """Dispatch one batch, in one transaction with the job's completion."""
+        # an account that has to be left alone keeps its posts due for hours: they keep nobody else's waiting
+        place = func.row_number().over(
+            partition_by=ScheduledPost.social_account_id, order_by=ScheduledPost.next_comments_at
+        )
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
             found = await uow.session.execute(
@@ -132,7 +136,7 @@ class FanOutComments:
                     ScheduledPost.status == PostStatus.PUBLISHED,
                     ScheduledPost.next_comments_at <= func.clock_timestamp(),
                 )
-                .order_by(ScheduledPost.next_comments_at)
+                .order_by(place, ScheduledPost.next_comments_at)
                 .limit(BATCH)
             )
             for post_id, organization_id, user_id, tick in found.all():
