@@ -11,7 +11,7 @@ _REPEAT = """SELECT pgqueue.enqueue(
       kind, args, organization_id, user_id, correlation_id => correlation_id, queue => queue)
     FROM pgqueue.finished_jobs WHERE kind = :kind ORDER BY id"""
 
-_BURY = """WITH gone AS (DELETE FROM pgqueue.finished_jobs WHERE kind = :kind RETURNING *)
+BURY = """WITH gone AS (DELETE FROM pgqueue.finished_jobs WHERE kind = :kind RETURNING *)
     INSERT INTO pgqueue.dead_jobs (id, reason, error, queue, kind, payload_version, organization_id, user_id,
       correlation_id, trace_id, args, attempt, crashes, claims, enqueued_at)
     SELECT id, 'dead', 'buried by a test', queue, kind, payload_version, organization_id, user_id,
@@ -36,7 +36,7 @@ async def run_again(world: World, kind: str) -> None:
 
 async def again_from_the_dead(world: World, kind: str) -> None:
     """Requeue the dead jobs of a kind, to which its finished ones are moved first, and let them run."""
-    await world.execute(_BURY, kind=kind)
+    await world.execute(BURY, kind=kind)
     dead = [row.id for row in await world.rows("SELECT id FROM pgqueue.dead_jobs WHERE kind = :kind", kind=kind)]
     assert dead
     async with world.app.units.sessions.begin() as session:
