@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pgqueue.schedule import AsyncSchedules, Schedule, Schedules
     from pgqueue.setting_tables import QueueSettings
     from pgqueue.settings import Settings
-    from pgqueue.take import take, take_async
+    from pgqueue.taking import take, take_async
     from pgqueue.unique import Debounce, Throttle, Unique
     from pgqueue.worker.context import JobContext
 
@@ -85,7 +85,7 @@ _HOMES = {
     "schedule": ("AsyncSchedules", "Schedule", "Schedules"),
     "setting_tables": ("QueueSettings",),
     "settings": ("Settings",),
-    "take": ("take", "take_async"),
+    "taking": ("take", "take_async"),
     "unique": ("Debounce", "Throttle", "Unique"),
     "worker.context": ("JobContext",),
 }

@@ -148,6 +148,12 @@ def test_every_public_name_of_the_package_is_in_its_list() -> None:
     assert public - set(vars(pgqueue)["__all__"]) == set()
 
 
+def test_no_public_name_is_that_of_a_module() -> None:
+    """Whoever loads the module first would get it in place of what it holds."""
+    listed: list[str] = vars(pgqueue)["__all__"]
+    assert not [name for name in listed if (ROOT / "pgqueue" / f"{name}.py").exists()]
+
+
 def _modules_with_a_list() -> list[ModuleType]:
     named = []
     for module in modules("pgqueue"):
