@@ -12,6 +12,7 @@ from domain.models import AccountStatus, PostMedia, SocialAccount, new_id, trans
 from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.renewing import end_grant
+from tests.domain.files import an_image
 from tests.domain.networks import a_picture
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ async def test_posts_that_waited_for_their_account_go_on_and_those_of_the_past_a
 
 
 async def test_a_post_that_failed_for_want_of_a_scan_is_published_when_its_file_is_clean(world: World) -> None:
-    picture = a_picture(world)
+    content = an_image(size=(8, 8))
+    picture = a_picture(world, content)
     picture.scan_status = "pending"
     post_id = await world.schedule()
     post = await world.post(post_id)
@@ -115,7 +117,7 @@ async def test_a_post_that_failed_for_want_of_a_scan_is_published_when_its_file_
     post = await world.post(post_id)
     assert (post.status, post.failure_code) == ("failed", "media_unscanned")
     await world.execute("UPDATE smm.media SET scan_status = 'clean'")
-    await world.app.storage.put(picture.storage_key, b"jpg")
+    await world.app.storage.put(picture.storage_key, content)
     await _publish(world, MediaCleared(media_id=picture.id))
     await world.work()
     assert (await world.post(post_id)).status == "published"
