@@ -20,9 +20,10 @@ from pgqueue.secret import redact, redacted
 from pgqueue.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import MutableMapping
 
     from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.telemetry import Samples
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _LINES, _SECONDS = 256, 0.1
@@ -198,7 +199,10 @@ class LogSubscriber:
         """``job.rescued``."""
         self._log.warning("job.rescued", jobClass=kind, jobId=str(job_id), queue=queue, crashes=crashes)
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Nothing: the scheduler says it, with what the policy made of it."""
+
+    def sampled(self, samples: Samples | None) -> None:
         """Nothing: figures are metrics."""
 
     def _many(self, name: str, fields: dict[str, Any]) -> None:

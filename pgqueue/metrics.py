@@ -1,4 +1,4 @@
-"""The user's four metrics, for Prometheus.
+"""The user's four metrics, for Prometheus, and what the queue tells of itself.
 
 Names come from section "Observabilidade" of the job architecture document (docs/source). Labels: ``job``, ``queue``,
 and ``status`` (success | failed = buried | retried). What is no attempt is counted by ``outcome``. The wait counts
@@ -8,14 +8,18 @@ summed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pgqueue.alerts import RULES
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.telemetry import Samples
 
 _LABELS = ("job", "queue")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, float("inf"))
@@ -28,6 +32,59 @@ _OUTCOME: dict[str, str] = {
     "give_back": "given_back",
     "refuse": "refused",
 }
+
+
+class _Sampled:
+    """A gauge that one process sets for all; what is no longer measured goes to 0."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, told: str, *labels: str) -> None:
+        """Register it: of several processes the value that was set last is served, never a sum."""
+        self._gauge = Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+        self._seen: set[tuple[str, ...]] = set()
+
+    def set(self, values: Iterable[tuple[tuple[str, ...], float]]) -> None:
+        """Take the values of now."""
+        now = dict(values)
+        self._seen |= now.keys()
+        for key in self._seen:
+            self._series(key).set(now.get(key, 0))
+
+    def forget(self) -> None:
+        """Show no number."""
+        for key in self._seen:
+            self._series(key).set(math.nan)
+
+    def _series(self, key: tuple[str, ...]) -> Gauge:
+        return self._gauge.labels(*key) if key else self._gauge
+
+
+class _Figures:
+    """What the process with the upkeep role measures for all."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the gauges."""
+        self._dead = _Sampled(registry, "jobs_in_dlq_total", "Dead letters.", *_LABELS)
+        self._pins = _Sampled(registry, "pgqueue_pinned_rows", "Ready rows that somebody keeps locked.")
+        self._breakers = _Sampled(
+            registry, "pgqueue_breaker_state", "0 closed, 1 half open, 2 open.", "dependency", "host"
+        )
+        self._raised = _Sampled(registry, "pgqueue_alerts_raised", "Alerts that are raised.", "rule")
+        self._overdue = _Sampled(
+            registry, "pgqueue_schedule_overdue_seconds", "How long a tick has been due.", "schedule"
+        )
+
+    def take(self, samples: Samples) -> None:
+        """Show the figures of now."""
+        self._dead.set(samples.dead.items())
+        self._pins.set([((), samples.pins)])
+        self._breakers.set(samples.breakers.items())
+        self._raised.set(((rule,), samples.raised.get(rule, 0)) for rule in RULES)
+        self._overdue.set(((schedule,), seconds) for schedule, seconds in samples.overdue.items())
+
+    def forget(self) -> None:
+        """Show no number: a figure of long ago would be taken for one of now."""
+        for gauge in (self._dead, self._pins, self._breakers, self._raised, self._overdue):
+            gauge.forget()
 
 
 class MetricsSubscriber:
@@ -45,8 +102,8 @@ class MetricsSubscriber:
         self._others = Counter(
             "pgqueue_outcomes_total", "Runs that are no attempt.", (*_LABELS, "outcome"), registry=registry
         )
-        self._dead = Gauge(
-            "jobs_in_dlq_total", "Dead letters.", _LABELS, registry=registry, multiprocess_mode="mostrecent"
+        self._missed = Counter(
+            "pgqueue_schedule_missed_ticks_total", "Ticks nobody was there for.", ("schedule",), registry=registry
         )
         self._lost = Counter(
             "pgqueue_leases_lost_total", "Settlements that changed nothing.", _LABELS, registry=registry
@@ -57,15 +114,9 @@ class MetricsSubscriber:
         self._crashed = Counter(
             "pgqueue_crashes_total", "Child processes that a job took down.", _LABELS, registry=registry
         )
-        self._pins = Gauge(
-            "pgqueue_pinned_rows",
-            "Ready rows that somebody keeps locked.",
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
+        self._figures = _Figures(registry)
         self._children: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._counters: dict[tuple[str, str, str], Any] = {}
-        self._seen_dead: set[tuple[str, str]] = set()
 
     def started(self, job: Claimed) -> None:
         """Observe the wait."""
@@ -97,13 +148,16 @@ class MetricsSubscriber:
         del job_id, crashes
         self._rescued.labels(kind, queue).inc()
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
-        """Set the sampled gauges; a kind whose dead letters are gone goes to 0."""
-        now = {(kind, queue): count for kind, queue, count in dead}
-        for key in self._seen_dead | now.keys():
-            self._dead.labels(*key).set(now.get(key, 0))
-        self._seen_dead |= now.keys()
-        self._pins.set(pins)
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Count missed ticks."""
+        self._missed.labels(schedule).inc(ticks)
+
+    def sampled(self, samples: Samples | None) -> None:
+        """Set the sampled gauges; no number once another process measures."""
+        if samples is None:
+            self._figures.forget()
+        else:
+            self._figures.take(samples)
 
     def _of(self, job: Claimed) -> tuple[Any, Any]:
         key = (job.kind, job.queue)

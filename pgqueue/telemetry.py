@@ -11,19 +11,35 @@
 | lease_lost | another worker has the job; nothing was written | `job.lease_lost` | warning |
 | crashed | the job ended the child process that ran it | `job.crashed` | warning |
 | rescued | the job was taken from a worker that is gone | `job.rescued` | warning |
+| missed | a schedule was moved on, and ticks of it were missed | `schedule.missed` | warning |
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pgqueue.outcome import Claimed, Settlement
 
 _log = logging.getLogger(__name__)
+
+
+class Samples(NamedTuple):
+    """What the process with the upkeep role measures for all."""
+
+    dead: Mapping[tuple[str, str], int]
+    """Dead letters by kind and queue."""
+    pins: int
+    """Ready rows that somebody keeps locked."""
+    breakers: Mapping[tuple[str, str], int]
+    """By dependency and host: 0 closed, 1 half open, 2 open."""
+    raised: Mapping[str, int]
+    """Raised alerts by rule."""
+    overdue: Mapping[str, float]
+    """By schedule, the seconds since it should have fired."""
 
 
 class Subscriber(Protocol):
@@ -44,8 +60,11 @@ class Subscriber(Protocol):
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Hear that a job was taken from a worker that is gone."""
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
-        """Hear how many dead letters there are, by kind and queue, and how many rows are pinned."""
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Hear that so many ticks of a schedule were missed; the one process that moved it on says so."""
+
+    def sampled(self, samples: Samples | None) -> None:
+        """Hear what this process measured for all; None: from now on another one does."""
 
 
 class Telemetry:
@@ -83,9 +102,13 @@ class Telemetry:
         """Tell that a job was rescued."""
         self._tell(lambda subscriber: subscriber.rescued(job_id, queue, kind, crashes))
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Tell that ticks were missed."""
+        self._tell(lambda subscriber: subscriber.missed(schedule, ticks))
+
+    def sampled(self, samples: Samples | None) -> None:
         """Tell sampled figures."""
-        self._tell(lambda subscriber: subscriber.sampled(dead, pins))
+        self._tell(lambda subscriber: subscriber.sampled(samples))
 
     def _tell(self, tell: Callable[[Subscriber], None]) -> None:
         for subscriber in self.subscribers:

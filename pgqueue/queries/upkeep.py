@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pgqueue.db import Query
+from pgqueue.queries.schedules import STALE
 from pgqueue.sql import load
+from pgqueue.telemetry import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from pgqueue.db import Rows
+
+_MOST_SAMPLED = 1_000  # series of a metric
 
 
 class Registration(NamedTuple):
@@ -191,13 +195,9 @@ class Upkeep:
         """Return how full PostgreSQL's notification queue is (0 to 1)."""
         return self._ids("notification_usage")
 
-    def sample(self) -> Query[list[tuple[str, str, int]]]:
-        """Return (kind, queue, dead letters)."""
-        return Query(self._sql["sample"], _triples)
-
-    def count_pins(self) -> Query[list[Any]]:
-        """Return the number of pins."""
-        return self._ids("count_pins")
+    def sample(self) -> Query[Samples]:
+        """Return the figures that are metrics."""
+        return Query(self._sql["sample"], _samples, {"stale": STALE, "most": _MOST_SAMPLED})
 
     def stamp(self) -> Query[tuple[int, int]]:
         """Return the schema's version and the least worker version it serves."""
@@ -226,6 +226,20 @@ class Upkeep:
     def sequence_cache(self) -> Query[list[Any]]:
         """Return the CACHE of the job id sequence; only 1 keeps the outbox's mark exact."""
         return self._ids("sequence_cache")
+
+
+def _samples(rows: Rows) -> Samples:
+    parts = ("dead", "pins", "breaker", "raised", "overdue")
+    found: dict[str, dict[tuple[str, str], Any]] = {part: {} for part in parts}
+    for what, one, two, value in rows:
+        found[what][one, two] = value
+    return Samples(
+        {key: int(jobs) for key, jobs in found["dead"].items()},
+        int(found["pins"]["", ""]),
+        {key: int(state) for key, state in found["breaker"].items()},
+        {rule: int(alerts) for (rule, _), alerts in found["raised"].items()},
+        {schedule: seconds for (schedule, _), seconds in found["overdue"].items()},
+    )
 
 
 def _triples(rows: Rows) -> list[Any]:

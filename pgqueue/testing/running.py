@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.job import Job
     from pgqueue.outcome import Outcome
+    from pgqueue.telemetry import Samples
     from pgqueue.testing.ground import Ground
     from pgqueue.worker.context import JobContext
 
@@ -47,7 +48,10 @@ class _Onlooker:
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Nothing: the kit does it itself."""
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Nothing: the kit fires no schedules."""
+
+    def sampled(self, samples: Samples | None) -> None:
         """Nothing: figures are metrics."""
 
 

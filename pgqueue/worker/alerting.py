@@ -23,7 +23,7 @@ from pgqueue.secret import redact
 from pgqueue.worker.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pgqueue.alerts import Alerts, Notice, Step
     from pgqueue.channels import Channel
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pgqueue.outcome import Claimed, Settlement
     from pgqueue.queries.alerts import Message
     from pgqueue.settings import Settings
-    from pgqueue.telemetry import Telemetry
+    from pgqueue.telemetry import Samples, Telemetry
     from pgqueue.worker.link import Link
 
 T = TypeVar("T")
@@ -64,7 +64,10 @@ class Tally:
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Nothing: a crash is the process's."""
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Nothing: the rule looks at what is overdue."""
+
+    def sampled(self, samples: Samples | None) -> None:
         """Nothing."""
 
     def take(self) -> dict[str, tuple[int, int]]:

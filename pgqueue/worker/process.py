@@ -94,7 +94,7 @@ class Worker:
         self.watch = Watch(self, on_watch, until_empty=until_empty)
         self.watch_loop = Loop("watch", self.watch.tick)
         self.carriers = Carriers(url, settings, self._ready)
-        cron = schedule_loop(app, self.links[3], self.links[2], on_fired=self.relay_loop.wake)
+        cron = schedule_loop(app, self.links[3], self.links[2], telemetry, on_fired=self.relay_loop.wake)
         self.loops = [self.pump_loop, self.relay_loop, self.upkeep_loop, cron, self.watch_loop, *self.carriers.loops]
         self.steering = Steering(self.slots, self.pump, limits, line, on_change=self.pump_loop.wake, retire=self.retire)
         if line:

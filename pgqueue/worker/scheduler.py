@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pgqueue.app import App
     from pgqueue.queries.schedules import Coming, Told
+    from pgqueue.telemetry import Telemetry
     from pgqueue.worker.link import Link
     from pgqueue.worker.ticks import Plan
 
@@ -37,12 +38,15 @@ _LEFT_OUT = 60.0  # seconds for which an entry that cannot be worked out is left
 class Scheduler:
     """Fires what is due; keeps the code's entries in the table."""
 
-    def __init__(self, app: App, link: Link, spare: Link, *, on_fired: Callable[[], None]) -> None:
+    def __init__(
+        self, app: App, link: Link, spare: Link, telemetry: Telemetry, *, on_fired: Callable[[], None]
+    ) -> None:
         """Open nothing. As long as there are no entries, looks go over the ``spare`` link."""
         self._entries = app.schedules
         self._link, self._spare = link, spare
         self._queries = Recurrence(app.settings.schema_name)
         self._poll = min(app.settings.poll.total_seconds(), _LONGEST)
+        self._telemetry = telemetry
         self._on_fired = on_fired
         self._any = bool(self._entries)
         self._sync_at = 0.0
@@ -125,6 +129,7 @@ class Scheduler:
             self._on_fired()
         for name in {one.name for one in told.moved if one.missed}:
             plan = sent[name]
+            self._telemetry.missed(name, plan.missed)
             structlog.get_logger("pgqueue").warning(
                 "schedule.missed",
                 schedule=name,
@@ -144,6 +149,6 @@ class Scheduler:
         return _AGAIN if sent.get(nearest.row.name) is nearest else 0.0
 
 
-def schedule_loop(app: App, link: Link, spare: Link, *, on_fired: Callable[[], None]) -> Loop:
+def schedule_loop(app: App, link: Link, spare: Link, telemetry: Telemetry, *, on_fired: Callable[[], None]) -> Loop:
     """Return the loop of a worker process that fires schedules."""
-    return Loop("schedules", Scheduler(app, link, spare, on_fired=on_fired).tick, on_lost=link.renew)
+    return Loop("schedules", Scheduler(app, link, spare, telemetry, on_fired=on_fired).tick, on_lost=link.renew)

@@ -14,10 +14,11 @@ import structlog
 from pgqueue.outcome import give_back
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pgqueue.outcome import Claimed, Settlement
     from pgqueue.queries.supervision import Orders
+    from pgqueue.telemetry import Samples
     from pgqueue.worker.heartbeat import Heartbeat
     from pgqueue.worker.line import Line
     from pgqueue.worker.pump import Pump
@@ -149,7 +150,10 @@ class Pace:
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Nothing to count."""
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Nothing to count."""
+
+    def sampled(self, samples: Samples | None) -> None:
         """Nothing to count."""
 
 

@@ -126,7 +126,9 @@ class Keeper:
         """Do what is due; returns how long to sleep."""
         token = await self._link.run(self._queries.take_turn(self.token, self._term))
         if token is None:
-            self.token = None
+            if self.token is not None:
+                self.token = None
+                self._telemetry.sampled(None)
             return self._every
         if self.token is None:
             self._rescue.forget()
@@ -161,9 +163,8 @@ class Keeper:
             await self._link.run(self._wake(queue))
 
     async def _sample(self) -> None:
-        dead = await self._link.run(self._queries.sample())
-        pins = await self._link.run(self._queries.count_pins())
-        self._telemetry.sampled(dead, pins[0])
+        samples = await self._link.run(self._queries.sample())
+        self._telemetry.sampled(samples)
         await self._link.run(self._queries.notification_usage())
 
     async def _unpark(self) -> None:

@@ -13,13 +13,14 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
+from pgqueue.alerts import RULES
 from pgqueue.failure import Failure
 from pgqueue.logs import LineWriter, configure
 from pgqueue.metrics import MetricsSubscriber
 from pgqueue.outcome import Snooze, bury, decide, give_back, refuse
 from pgqueue.outlet import Outlet
 from pgqueue.policy import Policy
-from pgqueue.telemetry import Telemetry
+from pgqueue.telemetry import Samples, Telemetry
 from tests.unit.claims import claimed
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ EVENTS = {
     for name, fields in re.findall(r"`(job\.\w+) \{([^}]*)\}`", DOCUMENT.read_text("utf-8"))
 }
 METRICS = dict(re.findall(r"- `(\w+)` \((\w+)", DOCUMENT.read_text("utf-8")))
+NOTHING = Samples({}, 0, {}, {}, {})
+SAMPLES = Samples(
+    dead={("Greet", "default"): 4},
+    pins=0,
+    breakers={("payments", "host"): 2},
+    raised={"dead_letters": 1},
+    overdue={"nightly": 90.5},
+)
 ON_EACH_LINE = {"correlationId", "traceId", "jobId", "queue", "organizationId", "userId", "jobClass"}
 
 
@@ -179,7 +188,7 @@ def measured() -> str:
     metrics.started(claimed(waited=0.25))
     for job, settlement in outcomes():
         metrics.settled(job, settlement, 0.5)
-    metrics.sampled([("Greet", "default", 4)], 0)
+    metrics.sampled(SAMPLES)
     return generate_latest(registry).decode()
 
 
@@ -202,9 +211,39 @@ def test_attempts_are_counted_by_status() -> None:
 def test_dead_letters_that_are_gone_go_to_zero() -> None:
     registry = CollectorRegistry()
     metrics = MetricsSubscriber(registry)
-    metrics.sampled([("Greet", "default", 4)], 0)
-    metrics.sampled([], 0)
+    metrics.sampled(SAMPLES)
+    metrics.sampled(NOTHING)
     assert 'jobs_in_dlq_total{job="Greet",queue="default"} 0.0' in generate_latest(registry).decode()
+
+
+def test_guards_and_schedules_are_sampled_and_go_back_to_zero() -> None:
+    registry = CollectorRegistry()
+    metrics = MetricsSubscriber(registry)
+    for samples, breaker, raised, overdue in ((SAMPLES, 2.0, 1.0, 90.5), (NOTHING, 0.0, 0.0, 0.0)):
+        metrics.sampled(samples)
+        text = generate_latest(registry).decode()
+        assert f'pgqueue_breaker_state{{dependency="payments",host="host"}} {breaker}' in text
+        assert f'pgqueue_alerts_raised{{rule="dead_letters"}} {raised}' in text
+        assert f'pgqueue_schedule_overdue_seconds{{schedule="nightly"}} {overdue}' in text
+        assert all(f'pgqueue_alerts_raised{{rule="{rule}"}}' in text for rule in RULES)
+
+
+def test_a_process_that_no_longer_measures_shows_no_number() -> None:
+    registry = CollectorRegistry()
+    metrics = MetricsSubscriber(registry)
+    metrics.sampled(SAMPLES)
+    metrics.sampled(None)
+    text = generate_latest(registry).decode()
+    for series in ('jobs_in_dlq_total{job="Greet",queue="default"}', "pgqueue_pinned_rows", "pgqueue_breaker_state"):
+        assert re.search(rf"^{re.escape(series)}\S* NaN$", text, re.MULTILINE)
+
+
+def test_missed_ticks_are_counted_by_schedule() -> None:
+    registry = CollectorRegistry()
+    metrics = MetricsSubscriber(registry)
+    metrics.missed("nightly", 3)
+    metrics.missed("nightly", 1)
+    assert 'pgqueue_schedule_missed_ticks_total{schedule="nightly"} 4.0' in generate_latest(registry).decode()
 
 
 class Broken(MetricsSubscriber):
@@ -220,18 +259,19 @@ def test_a_broken_onlooker_changes_nothing_and_is_left_out() -> None:
     telemetry.settled(job, settlement, 0.1)
     telemetry.lease_lost(job)
     telemetry.rescued(7, "default", "Greet", 1)
-    telemetry.sampled([], 0)
+    telemetry.sampled(NOTHING)
     assert 'status="success"} 1.0' in generate_latest(registry).decode()
     assert len(telemetry.subscribers) == 1
 
 
-@pytest.mark.parametrize("moment", ["lease_lost", "rescued", "sampled"])
+@pytest.mark.parametrize("moment", ["lease_lost", "rescued", "missed", "sampled"])
 def test_an_onlooker_may_break_at_any_moment(moment: str) -> None:
     telemetry = Telemetry([Broken()])
     given: dict[str, tuple[Any, ...]] = {
         "lease_lost": (claimed(),),
         "rescued": (7, "default", "Greet", 1),
-        "sampled": ([], 0),
+        "missed": ("nightly", 1),
+        "sampled": (NOTHING,),
     }
     getattr(telemetry, moment)(*given[moment])
     assert telemetry.subscribers == []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from pgqueue import App, Context, Job, JobContext, Queue, Schedule, Settings
+from pgqueue.telemetry import Telemetry
 from pgqueue.worker.link import Link
 from pgqueue.worker.scheduler import Scheduler
 from tests.sql.client import column
@@ -59,7 +60,7 @@ async def scheduler(url: str, *schedules: Schedule, link: Link | None = None) ->
     link = link or Link(url, SETTINGS, "schedules")
     spare = Link(url, SETTINGS, "spare")
     try:
-        yield Scheduler(app_of(*schedules), link, spare, on_fired=lambda: None)
+        yield Scheduler(app_of(*schedules), link, spare, Telemetry([]), on_fired=lambda: None)
     finally:
         await link.close()
         await spare.close()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgqueue.outcome import Claimed, Settlement
+    from pgqueue.telemetry import Samples
 
 
 CONTEXT = Context("acme", "ann")
@@ -77,8 +78,11 @@ class Ledger:
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         self.rescues.append(job_id)
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
-        self.dead = list(dead)
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Not looked at."""
+
+    def sampled(self, samples: Samples | None) -> None:
+        self.samples = samples
 
 
 class Hall:

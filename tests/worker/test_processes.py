@@ -230,6 +230,7 @@ def test_a_database_without_tables_is_told_what_to_do(empty_database_url: str, t
 def test_metrics_of_all_processes_are_served_on_one_port(hall: Hall, tmp_path: Path, processes: int) -> None:
     port = free_port()
     dead_letter(hall)
+    hall.conn.execute(UNWELL)
     with Process(tmp_path, hall.url, "--processes", str(processes), "--metrics-port", str(port)) as worker:
         worker.says("worker.ready", processes)
         ids = queue.enqueue_many(hall.conn, [Note(text=str(n)) for n in range(30)], context=CONTEXT)
@@ -238,7 +239,28 @@ def test_metrics_of_all_processes_are_served_on_one_port(hall: Hall, tmp_path: P
     assert 'job_attempts_total{job="Note",queue="default",status="success"} 30.0' in text
     assert 'job_processing_duration_seconds_count{job="Note",queue="default"} 30.0' in text
     assert 'job_queue_wait_seconds_count{job="Note",queue="default"} 30.0' in text
-    assert 'jobs_in_dlq_total{job="Gone",queue="default"} 1.0' in text  # sampled by one process, never a sum
+    # sampled by one process, never a sum
+    assert 'jobs_in_dlq_total{job="Gone",queue="default"} 1.0' in text
+    assert 'pgqueue_breaker_state{dependency="payments",host="host"} 2.0' in text
+    assert 'pgqueue_alerts_raised{rule="open_breaker"} 1.0' in text
+    assert 'pgqueue_schedule_overdue_seconds{schedule="nightly"}' in text
+    # counted by the one process that moved the entry on
+    (missed,) = hall.conn.execute("SELECT missed_runs FROM pgqueue.schedules").fetchall()[0]
+    assert missed > 0
+    assert f'pgqueue_schedule_missed_ticks_total{{schedule="nightly"}} {float(missed)}' in text
+
+
+UNWELL = """
+WITH breaker AS (
+  INSERT INTO pgqueue.breakers (dependency, host, state, failures, opened_at)
+  VALUES ('payments', 'host', 'open', 5, pgqueue.clock() - interval '5 minutes')
+), alert AS (
+  INSERT INTO pgqueue.alerts (rule, subject, version, streak, value, raised_at)
+  VALUES ('open_breaker', 'breaker payments host', 1, 0, 300, pgqueue.clock())
+)
+INSERT INTO pgqueue.schedules (name, kind, queue, every, organization_id, user_id, missed, next_run_at)
+VALUES ('nightly', 'Note', 'default', '2 hours', 'acme', 'ann', 'skip', pgqueue.clock() - interval '5 hours')
+"""
 
 
 def dead_letter(hall: Hall) -> None:

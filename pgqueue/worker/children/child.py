@@ -30,12 +30,11 @@ from pgqueue.worker.runner import Runner
 from pgqueue.worker.start import open_handle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pgqueue.app import App
     from pgqueue.job import Job
     from pgqueue.outcome import Settlement
     from pgqueue.settings import Settings
+    from pgqueue.telemetry import Samples
 
 MODULE = "pgqueue.worker.children.child"
 _FIRST_VICTIM = "500"  # when memory runs out, the kernel ends a child before the worker
@@ -114,7 +113,10 @@ class Recorder:
     def rescued(self, job_id: int, queue: str, kind: str, crashes: int) -> None:
         """Nothing: children rescue nobody."""
 
-    def sampled(self, dead: Sequence[tuple[str, str, int]], pins: int) -> None:
+    def missed(self, schedule: str, ticks: int) -> None:
+        """Nothing: children fire nothing."""
+
+    def sampled(self, samples: Samples | None) -> None:
         """Nothing: children sample nothing."""
 
 
