@@ -201,7 +201,10 @@ def unreachable(error: psycopg.Error) -> str:
 
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether a new connection is needed: the link broke, or the server became a standby (25006)."""
-    if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, TimeoutError)):
+    if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, TimeoutError)) or getattr(error, "sqlstate", None) in {
+        "25P03",  # idle in a transaction for too long: the server has closed the session
+        "25P04",  # the same for the transaction as a whole
+    }:
         return True
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and (
         getattr(error, "sqlstate", None) is None or str(error.sqlstate)[:2] in {"08", "57", "53"}

@@ -34,14 +34,14 @@ class Ground(Engines):
         """Send a query in the test's transaction."""
         raise NotImplementedError
 
-    def session(self) -> Session:
+    def session(self, _idle: float = 0.0, /) -> Session:
         """Return a session inside the test's transaction."""
         raise ConfigurationError(
             "this test's connection is asynchronous, and `with ctx.transaction()` needs a synchronous one: let "
             "pgqueue_connection give a Session or Connection for tests of this job (and take the fixture queue_tester)"
         )
 
-    async def async_session(self) -> AsyncSession:
+    async def async_session(self, _idle: float = 0.0, /) -> AsyncSession:
         """Return an asynchronous session inside the test's transaction."""
         raise ConfigurationError(
             "this test's connection is synchronous, and `async with ctx.transaction()` needs an asynchronous one: let "
@@ -60,11 +60,11 @@ class NoGround(Ground):
         del query
         raise ConfigurationError(_NONE)
 
-    def session(self) -> Session:
+    def session(self, _idle: float = 0.0, /) -> Session:
         """Refuse."""
         raise ConfigurationError(_NONE)
 
-    async def async_session(self) -> AsyncSession:
+    async def async_session(self, _idle: float = 0.0, /) -> AsyncSession:
         """Refuse."""
         raise ConfigurationError(_NONE)
 
@@ -84,7 +84,7 @@ class SyncGround(Ground):
         """Send a query in the test's transaction."""
         return run(_outside(self.conn), query)
 
-    def session(self) -> Session:
+    def session(self, _idle: float = 0.0, /) -> Session:
         """Return a session inside the test's transaction."""
         from sqlalchemy.orm import Session
 
@@ -112,7 +112,7 @@ class AsyncGround(Ground):
         """Send a query in the test's transaction."""
         return await run_async(_outside_async(self.conn), query)
 
-    async def async_session(self) -> AsyncSession:
+    async def async_session(self, _idle: float = 0.0, /) -> AsyncSession:
         """Return an asynchronous session inside the test's transaction."""
         from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -17,6 +17,7 @@ from pgqueue.failure import describe
 from pgqueue.job import Death, Job, JobFailed
 from pgqueue.queries.upkeep import Upkeep
 from pgqueue.queue import AsyncQueue, Queue
+from pgqueue.worker.engines import IDLE
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,7 +94,7 @@ class Burial:
         job = _decoded(claimed, kind) if with_hook and kind and kind.on_dead else None
         if job is not None and not inspect.iscoroutinefunction(kind.on_dead):  # type: ignore[union-attr]  # job says there is a kind
             return await self._bury_in_thread(claimed, settlement, kind, job)  # type: ignore[arg-type]  # job says there is a kind
-        async with await self._engines.async_session() as session:
+        async with await self._engines.async_session(kind.timeout if kind else IDLE) as session:
             return await self._bury_async(session, claimed, settlement, kind, job)
 
     async def _bury_async(
@@ -146,7 +147,7 @@ class Burial:
                 await run_async(session, self._upkeep.end_backend(backend))
 
     def _bury_here(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, job: Job) -> bool:
-        with self._engines.session() as session:
+        with self._engines.session(kind.timeout if kind else IDLE) as session:
             (self._backends[claimed.id],) = run(session, self._upkeep.backend())
             if run(session, self._lifecycle.settle([settlement])):
                 return False

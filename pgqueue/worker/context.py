@@ -175,7 +175,7 @@ class JobTransaction:
     def __enter__(self) -> Session:
         """Begin."""
         with _reaching():
-            self._session = self._ctx._engines.session()  # noqa: SLF001 - its other half
+            self._session = self._ctx._engines.session(self._ctx._timeout)  # noqa: SLF001 - its other half
         return self._session  # type: ignore[no-any-return]  # Session or AsyncSession, by the way it is entered
 
     def __exit__(
@@ -192,7 +192,7 @@ class JobTransaction:
     async def __aenter__(self) -> AsyncSession:
         """Begin."""
         with _reaching():
-            self._session = await self._ctx._engines.async_session()  # noqa: SLF001 - its other half
+            self._session = await self._ctx._engines.async_session(self._ctx._timeout)  # noqa: SLF001 - its other half
         return self._session  # type: ignore[no-any-return]  # Session or AsyncSession, by the way it is entered
 
     async def __aexit__(

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 _ISOLATION = {"isolation_level": "READ COMMITTED"}
+# Nothing else ends it: a frozen process still answers the server's keepalives, and those of a host that is gone go
+# unanswered for two hours by default. What the role or the server set narrower stays.
+_IDLE_AT_MOST = sa.text("""
+    SELECT set_config('idle_in_transaction_session_timeout', (:milliseconds)::text, true)
+    WHERE current_setting('idle_in_transaction_session_timeout')::interval
+      NOT BETWEEN interval '1 ms' AND (:milliseconds) * interval '1 ms'
+""")
+IDLE = 60.0  # seconds
+_LONGEST = 2**31 - 1  # milliseconds that PostgreSQL takes
 _IDENTITY = sa.text("SELECT current_database(), (SELECT system_identifier FROM pg_catalog.pg_control_system())")
 
 
@@ -29,18 +38,26 @@ class Engines:
         self._async_engine = async_engine
         self._checked: set[str] = set()
 
-    def session(self) -> Session:
-        """Return a session at READ COMMITTED, whatever the engine's default is."""
+    def session(self, idle: float = IDLE, /) -> Session:
+        """Return a session at READ COMMITTED, whatever the engine's default is.
+
+        The server ends its transaction when nothing comes for ``idle`` seconds: else a process that is frozen in it
+        would keep what it locked, and the job, from everybody.
+        """
         if self._engine is None:
             self._engine = sa.create_engine(self._url, **self._pool)
         if self._given[0] is not None:
             self._check(self._given[0].url)
         session = Session(self._engine, expire_on_commit=False)
-        session.connection(execution_options=_ISOLATION)
+        try:
+            session.connection(execution_options=_ISOLATION).execute(_IDLE_AT_MOST, _milliseconds(idle))
+        except BaseException:
+            session.close()
+            raise
         return session
 
-    async def async_session(self) -> AsyncSession:
-        """Return an asynchronous session at READ COMMITTED."""
+    async def async_session(self, idle: float = IDLE, /) -> AsyncSession:
+        """Return the same as an asynchronous session."""
         from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
         if self._async_engine is None:
@@ -48,7 +65,12 @@ class Engines:
         if self._given[1] is not None:
             self._check(self._given[1].url)
         session = AsyncSession(self._async_engine, expire_on_commit=False)
-        await session.connection(execution_options=_ISOLATION)
+        try:
+            connection = await session.connection(execution_options=_ISOLATION)
+            await connection.execute(_IDLE_AT_MOST, _milliseconds(idle))
+        except BaseException:
+            await session.close()
+            raise
         return session
 
     def _check(self, url: sa.URL) -> None:
@@ -77,3 +99,7 @@ class Engines:
             self._engine.dispose()
         if self._async_engine is not None and self._given[1] is None:
             await self._async_engine.dispose()
+
+
+def _milliseconds(seconds: float) -> dict[str, int]:
+    return {"milliseconds": max(1, min(int(seconds * 1000), _LONGEST))}

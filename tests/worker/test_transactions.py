@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from pgqueue import Dead, Job, JobContext, Retry
+from pgqueue.db import is_connection_lost
 from pgqueue.errors import ConfigurationError, PgqueueError
+from pgqueue.worker.engines import Engines
 from tests.conftest import sqlalchemy_address
 from tests.worker.harness import Box, until
 
@@ -116,6 +118,64 @@ async def test_a_transaction_that_failed_may_be_tried_again(hall: Hall) -> None:
     hall.serve(Again)
     job_id = await hall.run_one(Again())
     assert (hall.state(job_id), hall.effects()) == ("completed", ["second try"])
+
+
+IDLE_AT_MOST = "SELECT current_setting('idle_in_transaction_session_timeout')"
+NOTE_IDLE = sa.text(f"INSERT INTO effects (note) {IDLE_AT_MOST}")
+
+
+class Idle(Job, timeout="7s"):
+    async def run(self, app: Any, ctx: JobContext) -> None:
+        async with ctx.transaction() as session:
+            await session.execute(NOTE_IDLE)
+
+
+class IdleInThread(Job, timeout="7s"):
+    def run(self, app: Any, ctx: JobContext) -> None:
+        with ctx.transaction() as session:
+            session.execute(NOTE_IDLE)
+
+
+@pytest.mark.parametrize("kind", [Idle, IdleInThread])
+@pytest.mark.parametrize(("default", "told"), [("0", "7s"), ("1h", "7s"), ("3s", "3s")])
+async def test_a_transaction_may_be_idle_as_long_as_its_job_may_run(
+    hall: Hall, kind: type[Job], default: str, told: str
+) -> None:
+    name = hall.conn.info.dbname
+    hall.conn.execute(f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '{default}'")
+    hall.serve(kind)
+    await hall.run_one(kind())
+    hall.conn.execute(f'ALTER DATABASE "{name}" RESET idle_in_transaction_session_timeout')
+    assert hall.effects() == [told]
+
+
+MINE = sa.text("UPDATE effects SET note = 'mine'")
+
+
+def let_others_have_it(hall: Hall) -> None:
+    """Wait for the row, and get it although its owner rolls nothing back."""
+    hall.conn.execute("SET lock_timeout = '10s'")
+    hall.conn.execute("UPDATE effects SET note = 'theirs'")
+
+
+async def test_a_process_that_is_frozen_in_a_transaction_loses_what_it_locked(hall: Hall) -> None:
+    hall.conn.execute("INSERT INTO effects (note) VALUES ('free')")
+    engines = Engines(hall.url, 1, None, None)
+    with engines.session(0.05) as session:
+        session.execute(MINE)
+        let_others_have_it(hall)
+        with pytest.raises(sa.exc.DBAPIError) as lost:
+            session.execute(MINE)
+    async with await engines.async_session(0.05) as other:
+        await other.execute(MINE)
+        let_others_have_it(hall)
+        with pytest.raises(sa.exc.DBAPIError) as lost_too:
+            await other.execute(MINE)
+    await engines.close()
+    assert hall.effects() == ["theirs"]
+    for error in (lost.value.orig, lost_too.value.orig):
+        assert error is not None
+        assert is_connection_lost(error)  # no attempt is spent on it
 
 
 async def test_an_engine_on_another_database_is_refused(hall: Hall, empty_database_url: str) -> None:
