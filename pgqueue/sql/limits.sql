@@ -201,7 +201,7 @@ $$
 
 -- function: take_freed
 -- The permits of jobs that let go are deleted; returned is one element of each key that got room, and which keys were
--- busy: dead rows of the others are few.
+-- busy: dead rows of the others are few. What nobody can read (a row of jobs written by hand) says nothing.
 CREATE OR REPLACE FUNCTION pgqueue.take_freed(ids bigint[], OUT elements text[], OUT busy text[])
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
@@ -211,7 +211,7 @@ AS $$
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
   ), let_go AS MATERIALIZED (
     SELECT t.id, t.permit, split_part(l, ' ', 1)::bigint AS given, substr(l, strpos(l, ' ') + 1) AS key
-    FROM told t, unnest(t.limits) AS l WHERE l !~ '^[^ ]+ rate:'
+    FROM told t, unnest(t.limits) AS l WHERE l ~ '^[0-9]{1,9} .'
   ), gone AS (
     DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
   )
@@ -312,8 +312,47 @@ END
 $$
 
 -- function: seat
--- What was locked and is due gets what was decided: a position or a hold, and its permits.
+-- What was locked and is due gets what was decided. Should a row be unreadable (somebody wrote it into jobs by hand, where
+-- no CHECK looks at its limits, for every claim would pay for it), the batch is halved until it stands alone.
 CREATE OR REPLACE FUNCTION pgqueue.seat(due pgqueue.candidate[], lows jsonb)
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+AS $$
+DECLARE
+  half constant integer := cardinality(due) / 2;
+BEGIN
+  IF cardinality(due) = 0 THEN RETURN; END IF;
+  BEGIN
+    RETURN QUERY SELECT * FROM pgqueue.seat_all(due, lows);
+  EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+    IF cardinality(due) = 1 THEN
+      PERFORM pgqueue.seat_bury((due[1]).id, SQLERRM);
+    ELSE
+      RETURN QUERY SELECT * FROM pgqueue.seat(due[:half], lows);
+      RETURN QUERY SELECT * FROM pgqueue.seat(due[half + 1:], lows);
+    END IF;
+  END;
+END
+$$
+
+-- function: seat_bury
+-- A job that cannot be seated must not stop the others, as in the outbox: it becomes a dead letter that says why.
+CREATE OR REPLACE FUNCTION pgqueue.seat_bury(job bigint, why text)
+RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH gone AS (DELETE FROM pgqueue.jobs j WHERE j.id = seat_bury.job RETURNING j.*)
+  INSERT INTO pgqueue.dead_jobs (id, reason, error, error_type, fingerprint, queue, kind, payload_version,
+    organization_id, user_id, correlation_id, trace_id, args, errors, attempt, max_attempts, crashes, claims, lane,
+    enqueued_at, run_at, unique_hash, limits, cost)
+  SELECT g.id, 'unmovable', seat_bury.why, 'relay', md5('relay ' || g.kind), g.queue, g.kind, g.payload_version,
+    g.organization_id, g.user_id, g.correlation_id, g.trace_id, g.args, g.errors, g.attempt, g.max_attempts, g.crashes,
+    g.claims, g.lane, g.enqueued_at, g.run_at, g.unique_hash, g.limits, g.cost
+  FROM gone g
+$$
+
+-- function: seat_all
+-- Each gets a position or a hold, and its permits.
+CREATE OR REPLACE FUNCTION pgqueue.seat_all(due pgqueue.candidate[], lows jsonb)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
@@ -460,7 +499,7 @@ WITH taken AS (
 )
 SELECT coalesce(c.key, r.name), coalesce(r.running, named.running, (
     SELECT nullif(split_part(l, ' ', 1), '0')::integer FROM pgqueue.jobs j, unnest(j.limits) AS l
-    WHERE j.id = c.newest AND substr(l, strpos(l, ' ') + 1) = c.key AND l ~ '^[0-9]+ ')),
+    WHERE j.id = c.newest AND substr(l, strpos(l, ' ') + 1) = c.key AND l ~ '^[0-9]{1,9} ')),
   coalesce(r.rate, named.rate, (SELECT x.spec FROM pgqueue.rates x WHERE x.key = c.key)), coalesce(c.taken, 0), coalesce(c.held, 0),
   coalesce(r.set_by, named.set_by), coalesce(r.set_at, named.set_at)
 FROM counted c FULL JOIN pgqueue.limits r ON r.name = c.key

@@ -85,7 +85,7 @@ AS $$
         - least(coalesce(o.weight, 1), split_part(r.spec, '/', 3)::integer)) * pgqueue.rate_seconds(r.spec), 0)) * interval '1 second'
   FROM unnest(keys) AS k (key) LEFT JOIN pgqueue.rates r ON r.key = k.key
   LEFT JOIN LATERAL (
-    SELECT coalesce(nullif(split_part(split_part(l, ' ', 1), '/', 4), '')::integer, 1) AS weight
+    SELECT coalesce(substring(l FROM '^[^ /]+/[^ /]+/[^ /]+/([0-9]{1,9}) ')::integer, 1) AS weight
     FROM (SELECT j.limits FROM pgqueue.jobs j WHERE j.hold = 'limit:' || k.key ORDER BY j.enqueued_at, j.id LIMIT 1) AS h, unnest(h.limits) AS l
     WHERE substr(l, strpos(l, ' ') + 1) = k.key) AS o ON true, (SELECT pgqueue.clock() AS now) AS n
   ON CONFLICT DO NOTHING

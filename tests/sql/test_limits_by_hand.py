@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import psycopg
 import pytest
+from psycopg import sql
 
-from tests.sql.client import Connection, Relay, claim, ended, enqueue_row, settle
+from tests.sql.client import Connection, Relay, advance_clock, claim, column, ended, enqueue_row, scalar, settle
 
 ONE = ["1 mail=acme"]
 
@@ -35,6 +38,65 @@ def test_a_key_may_hold_any_character(conn: Connection, relay: Relay) -> None:
 def test_a_limit_that_is_too_long_for_an_index_is_refused(conn: Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match="outbox_limits_short"):
         enqueue_row(conn, limits=["1 " + "x" * 400])
+
+
+UNREADABLE = ["abc", "", "x mail", "99999999999 mail", "1 rate:mail", "0/0/0/0 rate:mail", "1/1/1/x rate:mail"]
+
+
+def into_jobs(conn: Connection, limits: list[str | None], **columns: object) -> int:
+    """A row that its author wrote past the outbox; no check looks at its limits."""
+    given: dict[str, object] = {"limits": limits, **columns}
+    query = sql.SQL(
+        """INSERT INTO pgqueue.jobs (id, enqueued_at, correlation_id, trace_id, queue, kind, organization_id, user_id,
+             args, {})
+           SELECT nextval('pgqueue.job_ids'), pgqueue.clock(), gen_random_uuid(), gen_random_uuid(), 'default', 'K',
+             'org', 'user', '{{}}', {} RETURNING id"""
+    ).format(sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(sql.Placeholder() * len(given)))
+    row = conn.execute(query, list(given.values())).fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_a_job_with_limits_that_nobody_can_read_is_buried_and_the_others_go_on(conn: Connection, relay: Relay) -> None:
+    relay.tick()
+    due = scalar(conn, "SELECT pgqueue.clock()")
+    good, bad = enqueue_row(conn, limits=ONE), []
+    for element in UNREADABLE:
+        bad.append(into_jobs(conn, [element], run_at=due))
+        bad.append(into_jobs(conn, ["2 other", element], run_at=due))
+        good.append(into_jobs(conn, ["9 fine"], run_at=due))
+    relay.tick()
+    assert sorted(job.id for job in claim(conn)) == sorted(good)
+    assert column(conn, "SELECT id FROM pgqueue.dead_jobs WHERE reason = 'unmovable' ORDER BY id") == sorted(bad)
+    assert column(conn, "SELECT job_id FROM pgqueue.permits ORDER BY job_id") == sorted(good)
+
+
+@pytest.mark.parametrize("element", [*UNREADABLE, None])
+def test_a_permit_of_limits_that_nobody_can_read_does_not_stop_the_relay(
+    conn: Connection, relay: Relay, element: str | None
+) -> None:
+    enqueue_row(conn, 2, limits=ONE)
+    relay.tick()
+    into_jobs(conn, [element], position=1, permit=4711)
+    for _ in range(2):
+        settle(conn, *(ended(job, "complete") for job in claim(conn)))
+        relay.tick()
+    assert column(conn, "SELECT id FROM pgqueue.jobs WHERE claimed_by IS NULL AND position IS NULL") == []
+    assert column(conn, "SELECT id FROM pgqueue.freed UNION ALL SELECT number FROM pgqueue.permits p") == []
+
+
+@pytest.mark.parametrize("element", [*UNREADABLE, None])
+def test_a_job_held_by_hand_for_a_rate_does_not_stop_the_relay(
+    conn: Connection, relay: Relay, element: str | None
+) -> None:
+    spec = ["1/1000000/1/1 rate:mail"]
+    enqueue_row(conn, 2, limits=spec)
+    relay.tick()
+    into_jobs(conn, [element], hold="limit:rate:mail")
+    for _ in range(3):
+        advance_clock(conn, timedelta(seconds=2))
+        relay.tick()
+    assert len(claim(conn)) == 2
 
 
 def test_held_jobs_are_admitted_in_the_order_they_were_enqueued_whatever_their_ids(
