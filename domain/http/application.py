@@ -39,7 +39,7 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[Application]] = 
     )
     for router in ROUTERS:
         app.include_router(router)
-    problems.install(app)
+    problems.install(app, methods_of)
     app.add_middleware(Edge)
     app.openapi = lambda: describe(app, routes())  # type: ignore[method-assign] # FastAPI's own way
     return app
@@ -49,6 +49,12 @@ def routes() -> dict[str, APIRoute]:
     """Return every route of ours by the name of its operation."""
     found = [route for router in ROUTERS for route in _of(router)]
     return {_operation(route): route for route in found}
+
+
+def methods_of(path: str) -> list[str]:
+    """Return the methods that a path takes."""
+    fitting = [route.methods or set() for route in routes().values() if route.path_regex.match(path)]
+    return sorted(set().union(*fitting))
 
 
 def _of(router: APIRouter) -> list[APIRoute]:

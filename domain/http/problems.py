@@ -36,13 +36,14 @@ from domain.use_cases.retrying import UnknownPublication
 from domain.use_cases.scheduling import InvalidPost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastapi import FastAPI
     from starlette.requests import Request
 
 MEDIA_TYPE: Final = "application/problem+json"
 SERVER_ERROR: Final = 500
+METHOD_NOT_ALLOWED: Final = 405
 _HOUR = "3600"
 
 TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
@@ -161,13 +162,21 @@ def problem(
     return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Let every error that leaves a route become a problem."""
+def install(app: FastAPI, methods_of: Callable[[str], Sequence[str]]) -> None:
+    """Let every error that leaves a route become a problem. ``methods_of`` a path are those that it takes."""
+
+    def method_not_allowed(request: Request, _: Exception) -> Response:
+        # the framework names those of the first route that fits, and a path has several
+        allowed = ", ".join(methods_of(request.url.path))
+        detail = f"this takes {allowed}, not {request.method}"
+        return problem(request, METHOD_NOT_ALLOWED, "method", detail, headers={"Allow": allowed})
+
     for kind in TABLE:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_the_framework)
+    app.add_exception_handler(METHOD_NOT_ALLOWED, method_not_allowed)
 
 
 def _known(request: Request, error: Exception) -> Response:
@@ -197,5 +206,5 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _of_the_framework(request: Request, error: Exception) -> Response:
     known = cast("HTTPException", error)
-    code = {404: "no-such-path", 405: "method", 413: "too-large"}.get(known.status_code, "bad-request")
+    code = {404: "no-such-path", 413: "too-large"}.get(known.status_code, "bad-request")
     return problem(request, known.status_code, code, str(known.detail), headers=known.headers)

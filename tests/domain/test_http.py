@@ -166,7 +166,7 @@ async def test_an_account_is_connected_on_its_networks_page_and_given_up(api: Ap
     world.network.add_account("bia", "the-own-token-of-bia")
     world.network.doors.consent.visitor = "bia"
     wish = {"provider": "mastodon", "server": world.network.url}
-    answer = await api.ask("POST", f"{base}/connections", by=owner, json=wish)
+    answer = await api.ask("POST", f"{api.of(world.tenant)}/connections", by=owner, json=wish)
     assert answer.status_code == 201, answer.text
     brought = await visit(answer.json()["url"])
     stolen = await api.ask("POST", "/account-connections", by=world.stranger.owner_id, json=brought)
@@ -181,4 +181,4 @@ async def test_an_account_is_connected_on_its_networks_page_and_given_up(api: Ap
     assert (answer.status_code, answer.json()) == (200, {"taken_back": True})
     assert (await api.get(account, by=owner))["status"] == "revoked"
     wish["server"] = "169.254.169.254"
-    refused(await api.ask("POST", f"{base}/connections", by=owner, json=wish), 422, "not-connected")
+    refused(await api.ask("POST", f"{api.of(world.tenant)}/connections", by=owner, json=wish), 422, "not-connected")

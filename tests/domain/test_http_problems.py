@@ -30,7 +30,7 @@ async def test_every_kind_of_error_is_a_problem(api: Api, monkeypatch: pytest.Mo
     refused(await api.ask("GET", "/nowhere"), 404, "no-such-path")
     answer = await api.ask("DELETE", posts, by=author)
     refused(answer, 405, "method")
-    assert set(answer.headers["Allow"].split(", ")) <= {"GET", "POST"}
+    assert answer.headers["Allow"] == "GET, POST"
     found = refused(await api.ask("POST", posts, by=author, json={"body": 7}), 422, "invalid")
     assert {each["where"] for each in found["errors"]} == {"body/body", "body/scheduled_at", "body/account_ids"}
     refused(await api.ask("GET", f"{posts}/7", by=author), 422, "invalid")

@@ -13,8 +13,8 @@ from domain.http.keyed import KeyedOutsideRoute
 from domain.http.requests import App, Connector, PageWanted, SignedIn, Viewer
 from domain.http.shapes import Model, PageOf, Text, View, page_of
 
-_PREFIX = "/organizations/{organization_id}/accounts"
-router = APIRouter(prefix=_PREFIX, tags=["accounts"])
+_PREFIX = "/organizations/{organization_id}"
+router = APIRouter(prefix=f"{_PREFIX}/accounts", tags=["accounts"])
 # they ask the networks
 outside = APIRouter(prefix=_PREFIX, tags=["accounts"], route_class=KeyedOutsideRoute)
 returning = APIRouter(tags=["accounts"], route_class=KeyedOutsideRoute)
@@ -112,7 +112,7 @@ async def connect_with_password(app: App, member: Connector, body: AppPassword) 
     return Connected.model_validate(found)
 
 
-@outside.delete("/{account_id}")
+@outside.delete("/accounts/{account_id}")
 async def disconnect_account(app: App, member: Connector, account_id: UUID) -> Disconnected:
     """Give an account up; what it was to publish is canceled."""
     return Disconnected(taken_back=await app.accounts.disconnect_account(member.context, account_id))

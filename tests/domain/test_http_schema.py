@@ -1,0 +1,90 @@
+"""Thousands of requests made from the description of the API, good and bad, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from tests.domain.serving import serving
+from tests.domain.signing_up import an_operator
+from tests.domain.test_http_isolation import things
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.domain.api import Api
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+# A post names accounts that exist, a link a secret that we sent: what is valid by the schema need not be accepted,
+# so that one check is off. A second session is there to be ended.
+CONFIGURATION = """
+seed = 20261125
+max-time = 25
+headers = {{ Authorization = "Bearer {token}" }}
+[parameters]
+{parameters}
+[generation]
+deterministic = true
+no-shrink = true
+max-examples = 1
+[checks]
+positive_data_acceptance.enabled = false
+[phases.coverage]
+unexpected-methods = ["patch"]
+[phases.fuzzing]
+enabled = false
+[phases.stateful]
+enabled = false
+[[operations]]
+include-operation-id = "sign_out"
+headers = {{ Authorization = "Bearer {another}" }}
+"""
+
+
+async def test_nothing_that_can_be_sent_breaks_a_promise_of_the_description(api: Api) -> None:
+    world, owner = api.world, api.world.tenant.owner_id
+    operator = UUID((await an_operator(world)).user_id)
+    await world.execute("UPDATE smm.users SET is_operator = true WHERE id = :id", id=owner)
+    ids = {"organization_id": str(world.tenant.organization_id), **await things(api)}
+    ids |= {"user_id": str(operator), "subject_id": str(world.stranger.organization_id)}
+    another = await api.token(owner)
+    api.tokens.clear()
+    configured = CONFIGURATION.format(
+        token=await api.token(owner),
+        another=another,
+        parameters="\n".join(f'"path.{name}" = "{value}"' for name, value in ids.items()),
+    )
+    async with serving(api.app) as url:
+        found = await asyncio.to_thread(lambda: list(_failures(url, configured)))
+    assert "\n\n".join(found) == ""
+
+
+def _failures(url: str, configured: str) -> Iterator[str]:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=SchemathesisConfig.from_str(configured))
+    sent = 0
+    for event in from_schema(schema).execute():
+        match event:
+            case events.ScenarioFinished(recorder=recorder):
+                sent += len(recorder.interactions)
+                yield from _said(recorder)
+            case events.NonFatalError() | events.FatalError():
+                yield f"the test itself: {event}"
+    if sent < ENOUGH:
+        yield f"only {sent} requests were made"
+
+
+def _said(recorder: Any) -> Iterator[str]:
+    for checks in recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                yield f"{recorder.label} {check.name}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
+
+
+ENOUGH = 300
