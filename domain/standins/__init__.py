@@ -10,6 +10,7 @@ from domain.standins.linkedin import LinkedInStandIn
 from domain.standins.mail import MailStandIn
 from domain.standins.mastodon import MastodonStandIn
 from domain.standins.receiver import ReceiverStandIn
+from domain.standins.s3 import S3StandIn
 from domain.standins.stripe import StripeStandIn
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "MailStandIn",
     "MastodonStandIn",
     "ReceiverStandIn",
+    "S3StandIn",
     "StripeStandIn",
 ]

@@ -14,6 +14,7 @@ from domain.standins import (
     MailStandIn,
     MastodonStandIn,
     ReceiverStandIn,
+    S3StandIn,
     StripeStandIn,
 )
 
@@ -26,6 +27,7 @@ PARTS = {
     "clamd": ClamdStandIn,
     "stripe": StripeStandIn,
     "receiver": ReceiverStandIn,
+    "s3": S3StandIn,
 }
 
 
