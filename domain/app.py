@@ -35,16 +35,20 @@ from domain.listeners import listen
 from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings, settings
 from domain.unit_of_work import UnitsOfWork
+from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.mailing import Mailing, Sender
-from domain.use_cases.notifying import BuryNotification, NotifyPublishResult
+from domain.use_cases.notifying import BuryNotification, MailNotice, NotifyPublishResult
 from domain.use_cases.repeating import Once
 from pgqueue import App, AsyncQueue
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from domain.jobs import PublishResult
 
 _USER_AGENT = "social-media-manager/1"
 
@@ -67,7 +71,7 @@ class Application:
     maintenance: Maintenance
     reading: Reading
     once: Once
-    notify_publish_result: NotifyPublishResult
+    notify_publish_result: OneOrSweep[UUID, UUID, PublishResult, int]
     bury_notification: BuryNotification
 
 
@@ -109,7 +113,7 @@ def compose(
         maintenance=maintenance(parts),
         reading=reading(parts),
         once=Once(units, vault),
-        notify_publish_result=NotifyPublishResult(units, mailing),
+        notify_publish_result=OneOrSweep(NotifyPublishResult(units, mailing), MailNotice(units, mailing)),
         bury_notification=BuryNotification(mailing),
     )
 

@@ -58,6 +58,7 @@ from domain.events.integration import (
     WebhookDeliveryFailed,
     WebhookEndpointDisabled,
 )
+from domain.events.notifications import NoticeLeft
 from domain.events.publishing import (
     PostPublished,
     PostPublishFailed,
@@ -119,6 +120,7 @@ Event = (
     | ReportRequested
     | ReportReady
     | ReportFailed
+    | NoticeLeft
 )
 
 __all__ = [
@@ -136,6 +138,7 @@ __all__ = [
     "MediaInfected",
     "MediaRejected",
     "MediaUploaded",
+    "NoticeLeft",
     "OrgMarkedForDeletion",
     "OrgReinstated",
     "OrgSuspended",

@@ -29,24 +29,27 @@ class NotificationJob(
 class NotifyPublishResultJob(
     NotificationJob,
     idempotency="key",
-    use_case="NotifyPublishResult",
-    dispatched_by=("PostPublished", "PostPublishFailed", "PostPublishUnconfirmed"),
+    use_case="NotifyPublishResult or MailNotice",
+    dispatched_by=("PostPublished", "PostPublishFailed", "PostPublishUnconfirmed", "NoticeLeft"),
 ):
-    """Tell one user how a publication ended."""
+    """Tell one user how a publication ended; without one, mail a notice that was left for this user."""
 
-    scheduled_post_id: UUID
     recipient_id: UUID
-    outcome: PublishResult
-    generation: int
+    scheduled_post_id: UUID | None = None
+    outcome: PublishResult = "failed"
+    generation: int = 0
+    notice_id: UUID | None = None
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
         return await app.notify_publish_result(
             ctx,
-            scheduled_post_id=self.scheduled_post_id,
+            self.scheduled_post_id,
+            self.recipient_id,
+            self.outcome,
+            self.generation,
             recipient_id=self.recipient_id,
-            outcome=self.outcome,
-            generation=self.generation,
+            notice_id=self.notice_id,
         )
 
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
@@ -58,6 +61,7 @@ class NotifyPublishResultJob(
             recipient_id=self.recipient_id,
             outcome=self.outcome,
             generation=self.generation,
+            notice_id=self.notice_id,
         )
 
 

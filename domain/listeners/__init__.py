@@ -12,6 +12,7 @@ from domain.events import (
     GraceExpired,
     MediaCleared,
     MediaUploaded,
+    NoticeLeft,
     OrgSuspended,
     OutgoingEvent,
     PasswordChanged,
@@ -29,7 +30,7 @@ from domain.events import (
     UserRegistered,
     WebhookDeliveriesReplayed,
 )
-from domain.listeners import analytics, billing, identity, integration, media, publishing
+from domain.listeners import analytics, billing, identity, integration, media, notifications, publishing
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -64,6 +65,8 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # media
     MediaUploaded: [media.scan],
     MediaCleared: [media.make_small, publishing.resume_with_media],
+    # notices
+    NoticeLeft: [notifications.mail],
     # analytics
     PostEdited: [analytics.embed_post],
     CommentsCaptured: [analytics.embed_comments],

@@ -192,7 +192,7 @@ SCAN_MOVES = _table(pending="clean infected rejected", clean="", infected="", re
 THUMBNAIL_MOVES = _table(none="ready unsupported failed", ready="", unsupported="", failed="")
 
 POST_MOVES = _table(
-    scheduled="dispatched paused missed canceled",
+    scheduled="dispatched paused missed canceled failed",  # failed: a file of it was found infected
     dispatched="publishing failed unconfirmed missed paused",
     publishing="processing published failed unconfirmed",
     processing="publishing published failed unconfirmed",

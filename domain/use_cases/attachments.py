@@ -28,6 +28,7 @@ SCAN_POLL = timedelta(seconds=15)
 # A scan takes seconds; after an hour the author is told. The scan's end then tries again.
 SCAN_PATIENCE = timedelta(hours=1)
 UNSCANNED = "media_unscanned"
+REFUSED = "media_refused"
 CHANGED = "media_changed"
 DAMAGED = "media_damaged"
 LINK_LASTS = timedelta(hours=1)
@@ -63,7 +64,7 @@ class Attachments:
         """Let clean files pass; say what is in the way of others, and wait for a scan."""
         states = {media.scan_status for media, _ in await self._files(uow, row)}
         if states & {ScanStatus.INFECTED, ScanStatus.REJECTED}:
-            return "media_refused", "a file of this post did not pass the scan"
+            return REFUSED, "a file of this post did not pass the scan"
         if ScanStatus.PENDING not in states:
             return None
         if now - row.scheduled_at > SCAN_PATIENCE:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.models import (
@@ -21,6 +21,8 @@ from domain.models import (
 from domain.use_cases.clock import database_now
 from domain.use_cases.digests import digest_of
 from domain.use_cases.mailing import Letter, Mailing
+from domain.use_cases.preferences import preferences_of
+from domain.use_cases.templates import render
 from domain.use_cases.throttling import spread
 from domain.use_cases.wording import many_gone_wrong, wording
 from pgqueue import Discard, Outcome, Snooze
@@ -52,6 +54,11 @@ class News(NamedTuple):
     generation: int
 
     @property
+    def kind(self) -> str:
+        """What users choose by whether they want to hear of it."""
+        return f"publish_{self.outcome}"
+
+    @property
     def key(self) -> str:
         """The same for every attempt to tell this fact to this user."""
         return f"notify:{self.scheduled_post_id}:{self.outcome}:{self.generation}:{self.recipient_id}"
@@ -74,7 +81,6 @@ class NotifyPublishResult:
     async def __call__(
         self,
         ctx: JobContext,
-        *,
         scheduled_post_id: UUID,
         recipient_id: UUID,
         outcome: PublishResult,
@@ -82,7 +88,7 @@ class NotifyPublishResult:
     ) -> Outcome | None:
         """Store the notice; for bad news also send a mail, alone or with others of the hour."""
         news = News(scheduled_post_id, recipient_id, outcome, generation)
-        if outcome not in BY_EMAIL:
+        if not await self._by_email(ctx, news):
             async with ctx.transaction() as session:
                 uow = self.units.join(session, ctx.context)
                 story = await _story(uow, news)
@@ -106,8 +112,45 @@ class NotifyPublishResult:
         except LockTaken:
             return Snooze(_BUSY, "somebody else is sending this mail")
 
+    async def _by_email(self, ctx: JobContext, news: News) -> bool:
+        if news.outcome not in BY_EMAIL:
+            return False
+        async with self.units.begin(ctx.context) as uow:
+            preferences = await preferences_of(uow, [news.recipient_id], news.kind)
+        return preferences.wants(news.recipient_id, "email", default=True)
+
     async def _mail(self, ctx: JobContext, letter: Letter) -> Outcome | None:
         async with self.units.begin(ctx.context) as uow:
+            message = await self.mailing.begin(uow, letter)
+        return None if message is None else await self.mailing.send(ctx, letter, message)
+
+
+@dataclass(frozen=True, slots=True)
+class MailNotice:
+    """Send a notice that was left for somebody by e-mail, once; safe to call again at any moment."""
+
+    units: UnitsOfWork
+    mailing: Mailing
+
+    async def __call__(self, ctx: JobContext, *, recipient_id: UUID, notice_id: UUID | None) -> Outcome | None:
+        """Send it, unless the notice or its reader is gone."""
+        async with self.units.begin(ctx.context) as uow:
+            found = await uow.session.execute(
+                select(Notification, User)
+                .join(User, User.id == Notification.user_id)
+                .where(
+                    Notification.id == notice_id,
+                    Notification.organization_id == uow.organization_id,
+                    User.id == recipient_id,
+                    User.status == "active",
+                )
+            )
+            row = found.one_or_none()
+            if row is None:
+                return Discard("the notice or its reader is gone")
+            notice, user = row
+            words = render(user.locale, "notice", title=notice.title, body=notice.body, link=notice.link)
+            letter = Letter(_key_of(notice.id), notice.kind, user.id, user.email, *words)
             message = await self.mailing.begin(uow, letter)
         return None if message is None else await self.mailing.send(ctx, letter, message)
 
@@ -123,12 +166,16 @@ class BuryNotification:
         session: AsyncSession,
         death: Death,
         *,
-        scheduled_post_id: UUID,
+        scheduled_post_id: UUID | None,
         recipient_id: UUID,
         outcome: PublishResult,
         generation: int,
+        notice_id: UUID | None,
     ) -> None:
         """Put a mail that was being sent back to `pending`: a requeued job takes it up again."""
+        if scheduled_post_id is None:
+            await self.mailing.bury(session, death, _key_of(notice_id))
+            return
         news = News(scheduled_post_id, recipient_id, outcome, generation)
         uow = self.mailing.units.join(session, death.context)
         digest = await digest_of(uow, recipient_id, news.key, _BAD_NEWS)
@@ -162,15 +209,19 @@ async def _story(uow: UnitOfWork, news: News) -> _Story | None:
 
 
 async def _notice(uow: UnitOfWork, news: News, story: _Story) -> None:
+    """Store the notice; for whoever does not want to see it, as one that was read: the mails are counted by it."""
+    preferences = await preferences_of(uow, [story.user.id], news.kind)
+    shown = preferences.wants(story.user.id, "in_app", default=True)
     values = {
         "id": new_id(),
         "organization_id": uow.organization_id,
         "user_id": story.user.id,
-        "kind": f"publish_{news.outcome}",
+        "kind": news.kind,
         "dedupe_key": news.key,
         "title": story.title,
         "body": story.body,
         "link": story.link,
+        "read_at": None if shown else func.clock_timestamp(),
     }
     await uow.session.execute(insert(Notification).values(values).on_conflict_do_nothing())
 
@@ -186,3 +237,7 @@ def _letter_of_many(digest: Digest, user: User) -> Letter:
 
 def _key(news: News) -> str:
     return f"mail:{news.key}"
+
+
+def _key_of(notice_id: UUID | None) -> str:
+    return f"mail:notice:{notice_id}"

@@ -13,6 +13,8 @@ from domain.gateways.failures import AuthExpired, GatewayError, Postponed, RateL
 from domain.gateways.networks import Grant
 from domain.jobs import RefreshExpiringTokensJob
 from domain.models import AccountStatus, PostStatus, ScheduledPost, SocialAccount, transition
+from domain.use_cases.integration.outgoing import tell_endpoints
+from domain.use_cases.notices import administrators, give_notice
 from domain.use_cases.publications import database_now
 from domain.use_cases.throttling import remember, wait_left
 from pgqueue import Context, Discard, Outcome, Snooze
@@ -186,6 +188,14 @@ async def end_grant(uow: UnitOfWork, account: SocialAccount, code: str) -> None:
         row.paused_from, row.paused_reason = row.status, REAUTH
         transition(row, PostStatus.PAUSED)
     await uow.publish(SocialAccountNeedsReauth(social_account_id=account.id))
+    await give_notice(
+        uow,
+        {account.connected_by, *await administrators(uow)},
+        "account_needs_reauth",
+        key=f"needs_reauth:{account.id}:{account.token_version}",
+        handle=account.handle,
+    )
+    await tell_endpoints(uow, "account.needs_reauth", {"social_account_id": str(account.id), "code": code})
     if paused:
         await uow.publish(PostsPaused(organization_id=account.organization_id, reason=REAUTH, count=len(paused)))
 

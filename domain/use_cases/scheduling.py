@@ -16,6 +16,7 @@ from domain.models import (
     Post,
     PostMedia,
     PostStatus,
+    ScanStatus,
     ScheduledPost,
     SocialAccount,
     new_id,
@@ -151,12 +152,15 @@ class SchedulePost:
     async def _attach(self, uow: UnitOfWork, post: Post, ids: Sequence[UUID]) -> None:
         found = await uow.session.scalars(
             select(Media.id).where(
-                Media.organization_id == uow.organization_id, Media.id.in_(ids), Media.deleted_at.is_(None)
+                Media.organization_id == uow.organization_id,
+                Media.id.in_(ids),
+                Media.deleted_at.is_(None),
+                Media.scan_status.not_in((ScanStatus.INFECTED, ScanStatus.REJECTED)),
             )
         )
         missing = set(ids) - set(found)
         if missing or len(set(ids)) != len(ids):
-            raise InvalidPost("a file is named twice or does not exist in this organization")
+            raise InvalidPost("a file is named twice, did not pass the scan, or does not exist in this organization")
         uow.session.add_all(
             PostMedia(organization_id=post.organization_id, post_id=post.id, position=position, media_id=media_id)
             for position, media_id in enumerate(ids)

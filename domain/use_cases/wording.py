@@ -70,21 +70,6 @@ def many_gone_wrong(locale: str, count: int) -> Wording:
     )
 
 
-def marked_for_deletion(locale: str) -> Wording:
-    """Choose the words for an organization that will be deleted; places for ``name`` and ``day``."""
-    if locale.lower().startswith("pt"):
-        return Wording(
-            "A sua organização será apagada",
-            "A organização {name} está suspensa há mais de 30 dias e será apagada em {day}. Fale conosco até lá "
-            "se não for o caso.",
-        )
-    return Wording(
-        "Your organization will be deleted",
-        "The organization {name} has been suspended for more than 30 days and will be deleted on {day}. Contact us "
-        "before that if this is a mistake.",
-    )
-
-
 def says_something(text: str) -> bool:
     """Tell whether a reader would see anything: letters, digits, signs; not only gaps and marks without a body."""
     return any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in text)

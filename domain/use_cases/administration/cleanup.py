@@ -7,28 +7,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from domain.events import OrgMarkedForDeletion
 from domain.jobs import CleanupSuspendedOrgsJob
 from domain.models import (
     AuditEntry,
-    Membership,
-    Notification,
     Organization,
     OrganizationStatus,
-    User,
-    new_id,
     transition,
 )
 from domain.use_cases.auditing import audit
 from domain.use_cases.clock import database_now
-from domain.use_cases.wording import marked_for_deletion
+from domain.use_cases.notices import give_notice, owners
 from pgqueue import Context
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy import Select
 
@@ -75,33 +69,15 @@ class CleanupSuspendedOrgs:
         row.deletion_due_at = due_at
         own = uow.within(Context(str(row.id), ctx.user_id, ctx.correlation_id))
         audit(own, MARKED, ("organization", row.id), ctx=ctx)
-        await _tell_owners(own, row, due_at)
+        await give_notice(
+            own,
+            await owners(own),
+            "organization_marked_for_deletion",
+            key=f"marked:{row.suspension_id}",  # the same suspension is told once
+            organization=row.name,
+            day=due_at.date().isoformat(),
+        )
         await own.publish(OrgMarkedForDeletion(organization_id=row.id, due_at=due_at))
-
-
-async def _tell_owners(uow: UnitOfWork, row: Organization, due_at: datetime) -> None:
-    """Leave a notice for every owner; the same suspension is told once."""
-    owners = await uow.session.execute(
-        select(User.id, User.locale)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organization_id == row.id, Membership.role == "owner")
-    )
-    for user_id, locale in owners:
-        words = marked_for_deletion(locale)
-        values = {
-            "id": new_id(),
-            "organization_id": row.id,
-            "user_id": user_id,
-            "kind": "organization_marked_for_deletion",
-            "dedupe_key": _key(row, user_id),
-            "title": words.title,
-            "body": words.body.format(name=row.name, day=due_at.date().isoformat()),
-        }
-        await uow.session.execute(insert(Notification).values(values).on_conflict_do_nothing())
-
-
-def _key(row: Organization, user_id: UUID) -> str:
-    return f"marked:{row.suspension_id}:{user_id}"
 
 
 def _due(now: datetime) -> Select[Organization]:

@@ -126,7 +126,9 @@ class DowngradeToFreePlan:
                 PlanDowngraded(organization_id=organization.id, subscription_id=subscription_id, reason=reason)
             )
             key = f"plan_downgraded:{subscription_id}"
-            await give_notice(uow, await administrators(uow), "plan_downgraded", key=key)
+            await give_notice(
+                uow, await administrators(uow), "plan_downgraded", key=key, organization=organization.name
+            )
             data = {"subscription_id": str(subscription_id), "status": remote.status, "plan": organization.plan}
             await tell_endpoints(uow, "subscription.updated", data)
 

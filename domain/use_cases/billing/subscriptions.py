@@ -112,7 +112,9 @@ async def announce(uow: UnitOfWork, change: Change) -> None:
     kind = kinds.get(type(change))
     if kind is not None:
         key = f"{kind}:{row.id}:{row.synced_at.isoformat()}"
-        await give_notice(uow, await administrators(uow), kind, key=key)
+        organization = await uow.session.get_one(Organization, row.organization_id)
+        day = row.grace_until.date().isoformat() if row.grace_until else ""
+        await give_notice(uow, await administrators(uow), kind, key=key, organization=organization.name, day=day)
     data = {"subscription_id": str(row.id), "status": row.status, "plan": row.plan}
     await tell_endpoints(uow, "subscription.updated", data)
 

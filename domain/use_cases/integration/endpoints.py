@@ -213,7 +213,7 @@ async def disable(uow: UnitOfWork, row: WebhookEndpoint, status: EndpointStatus,
     transition(row, status)
     await uow.publish(WebhookEndpointDisabled(endpoint_id=row.id, reason=reason))
     key = f"webhook_disabled:{row.id}:{(await database_now(uow)).isoformat()}"
-    await give_notice(uow, await administrators(uow), "webhook_disabled", key=key, body=f"{row.url}: {reason}")
+    await give_notice(uow, await administrators(uow), "webhook_disabled", key=key, url=row.url, reason=reason)
 
 
 async def locked_endpoint(uow: UnitOfWork, endpoint_id: UUID) -> WebhookEndpoint:

@@ -13,6 +13,7 @@ from domain.events import MediaCleared, MediaInfected, MediaRejected
 from domain.gateways.failures import Postponed, Rejected
 from domain.jobs import ScanMediaJob
 from domain.models import Media, ObjectTombstone, ScanStatus, transition
+from domain.use_cases.media.refusing import refuse_with
 from domain.use_cases.media.sniffing import ENOUGH, sniff
 from pgqueue import Context, Outcome, Snooze
 
@@ -115,8 +116,10 @@ class ScanMedia:
                 )
                 row.storage_key = quarantined
                 await uow.publish(MediaInfected(media_id=row.id))
+                await refuse_with(uow, row)
             case _:
                 await uow.publish(MediaRejected(media_id=row.id, code=verdict.code))
+                await refuse_with(uow, row)
 
 
 @dataclass(frozen=True, slots=True)
