@@ -74,7 +74,7 @@ def kinds(ctx: typer.Context, *, app: AppPath = None) -> None:
         Column("backoff"),
         Column("use case", grows=True),
         Column("dispatched by", grows=True),
-        Column("runs twice by"),
+        Column("idempotency"),
     )
     rows = [
         (
