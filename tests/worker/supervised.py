@@ -57,8 +57,8 @@ class Quick(Job, queue="a", retain="1h"):
         await asyncio.to_thread(app.note, f"+ attempt {ctx.attempt} claim {ctx.fence} by {os.getpid()}")
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        if self.megabytes:
-            _KEPT.append(bytearray(os.urandom(1) * (self.megabytes << 20)))
+        # piece by piece: one large copy holds the interpreter, and the heartbeat with it, until the lease is over
+        _KEPT.extend(bytearray(os.urandom(1) * (1 << 20)) for _ in range(self.megabytes))
         await asyncio.to_thread(app.note, "-")
 
 
