@@ -224,8 +224,7 @@ async def test_a_decoder_that_crashes_kills_no_worker_and_the_file_says_so(world
     media_id = await _upload(world, files.an_image())
     await world.work()
     await world.execute("UPDATE smm.media SET thumbnail_status = 'none', thumbnail_key = NULL")
-    assert world.worker is not None
-    world.worker.cancel()
+    await world.stop()
     environment = os.environ | {
         "PGQUEUE_DATABASE_URL": world.url,
         "SMM_FERNET_KEYS": Fernet.generate_key().decode(),

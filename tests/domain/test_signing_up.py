@@ -90,9 +90,7 @@ async def test_known_and_unknown_addresses_take_the_same_statements(world: World
     from sqlalchemy import event
 
     await an_active_user(world)
-    assert world.worker is not None
-    world.worker.cancel()  # it would say its own statements in between
-    await asyncio.wait([world.worker])
+    await world.stop()  # the worker would say its own statements in between
     said: list[str] = []
     event.listen(world.engine.sync_engine, "before_cursor_execute", lambda *given: said.append(given[2]))
     spoken = []

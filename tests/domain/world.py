@@ -23,6 +23,7 @@ from domain.models import Membership, Organization, PublishAttempt, ScheduledPos
 from domain.settings import CONFIGURATION, DomainSettings
 from pgqueue import App, AsyncQueue, Context, Job, Settings
 from pgqueue.telemetry import Telemetry
+from pgqueue.wake import ready_channel
 from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
 from tests.conftest import sqlalchemy_address
@@ -96,21 +97,30 @@ class World:
         return ids[0]
 
     async def work(self) -> None:
-        """Let a worker run (from the first call on) until nothing is left that can run now."""
+        """Let a worker run until nothing is left that can run now; it is kept, and works at no other time."""
+        await self.execute("UPDATE pgqueue.queues SET paused_at = NULL")
         if self.worker is None:
             worker = Worker(self.queue_app, self.url, limits(self.queue_app, None), Telemetry(self.subscribers))
             self.worker = asyncio.create_task(_until_cancelled(worker))
+        ready = ready_channel(self.queue.settings.schema_name)
+        await self.execute("SELECT pg_notify(:ready, name) FROM pgqueue.queues", ready=ready)
         async with asyncio.timeout(20):
             while (await self.rows(_CAN_RUN))[0].n:
                 assert not self.worker.done()
                 await self.execute("SELECT pg_sleep(0.01)")
+        await self.execute("UPDATE pgqueue.queues SET paused_at = pgqueue.clock()")
 
-    async def restart(self, handle: Application) -> None:
-        """Let the next worker have other use cases."""
+    async def stop(self) -> None:
+        """End the worker, and let others have its queues."""
         if self.worker is not None:
             self.worker.cancel()
             await asyncio.wait([self.worker])
             self.worker = None
+        await self.execute("UPDATE pgqueue.queues SET paused_at = NULL")
+
+    async def restart(self, handle: Application) -> None:
+        """Let the next worker have other use cases."""
+        await self.stop()
         self.queue_app = App(queue=self.queue, jobs=JOBS, handle=handle, settings=self.queue_app.settings)
 
     async def make_due(self) -> None:
@@ -213,9 +223,7 @@ async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -
                 asked,
             )
             yield world
-            if world.worker is not None:
-                world.worker.cancel()
-                await asyncio.wait([world.worker])
+            await world.stop()
     finally:
         breakers.close()
         await engine.dispose()

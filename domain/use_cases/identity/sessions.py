@@ -103,10 +103,10 @@ class SignIn:
             return await _open(uow, user, ip, user_agent)
 
     async def _count(self, uow: UnitOfWork, email: str, ip: str | None) -> None:
-        """Count the try, in all processes together; the address is counted by what stands for it."""
+        """Count the try, in all processes together; both addresses are counted by what stands for them."""
         wait = await take_async(uow.session, OF_ADDRESS, self.vault.fingerprint(email).hex())
         if not wait and ip is not None:
-            wait = await take_async(uow.session, OF_IP, ip)
+            wait = await take_async(uow.session, OF_IP, self.vault.fingerprint(ip).hex())
         if wait:
             raise TooManySignIns(wait)
 
