@@ -21,20 +21,23 @@ DECLARE
   -- In this order: any transaction that took an id up to last_id had its transaction id before we get ours.
   last_id constant bigint := (SELECT s.last_value - (NOT s.is_called)::int FROM pgqueue.job_ids s);
   own_xid xid8;
+  -- Looked at before the rows are: what is settled by now is seen by the snapshot that reads them.
+  settled bigint := CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END;
   ids bigint[];
   rows jsonb;
+  cut boolean;
   advanced jsonb;
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'pgqueue.offer needs READ COMMITTED, this transaction is %', current_setting('transaction_isolation');
   END IF;
-  SELECT array_agg(w.id), jsonb_agg(w.row) INTO ids, rows FROM pgqueue.outbox_within(seen, gaps, batch) w;
+  SELECT array_agg(w.id), jsonb_agg(w.row), bool_or(w.cut) INTO ids, rows, cut FROM pgqueue.outbox_within(seen, gaps, batch) w;
+  IF cut THEN settled := NULL; END IF;  -- rows that were read and not offered must stay above the marks
   IF ids IS NULL AND state IS NOT NULL AND isempty(gaps) AND top >= last_id THEN
     RETURN jsonb_build_object('rows', '[]'::jsonb, 'state', state);  -- an idle source writes nothing
   END IF;
   own_xid := pg_current_xact_id();
-  advanced := pgqueue.outbox_advance(seen, top, gaps, marks,
-    CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END,
+  advanced := pgqueue.outbox_advance(seen, top, gaps, marks, settled,
     ARRAY(SELECT (r ->> 'id')::bigint FROM jsonb_array_elements(rows) r WHERE r ->> 'lane' = '0'),
     ARRAY(SELECT (r ->> 'id')::bigint FROM jsonb_array_elements(rows) r WHERE r ->> 'lane' = '1'), ids);
   IF candidate IS NULL OR (advanced ->> 'low')::bigint >= candidate THEN
@@ -47,24 +50,26 @@ END
 $$
 
 -- function: outbox_within
--- The rows that outbox_read finds, lane by lane, as long as all before them take less than 8 MB together: a message
+-- The rows that outbox_read finds, lane by lane, as long as all before them take less than 8 MB together (cut: there may
+-- be more): a message
 -- must fit into memory, and jsonb ends at 256 MB. Arguments travel as text: no client may round their numbers.
 CREATE OR REPLACE FUNCTION pgqueue.outbox_within(seen bigint[], gaps int8multirange, batch integer)
-RETURNS TABLE (id bigint, "row" jsonb) LANGUAGE sql VOLATILE
+RETURNS TABLE (id bigint, "row" jsonb, cut boolean) LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' SET datestyle = 'ISO'
 SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH found AS MATERIALIZED (
     SELECT x.id, to_jsonb(x) || jsonb_build_object('args', x.args::text) AS data,
-           sum(pg_column_size(x.args)) OVER (ORDER BY x.lane, x.id) - pg_column_size(x.args) AS before
+           sum(pg_column_size(x.args)) OVER (ORDER BY x.lane, x.id) - pg_column_size(x.args) AS before,
+           sum(pg_column_size(x.args)) OVER () >= 8388608 AS cut
     FROM (
       SELECT o.* FROM pgqueue.outbox o
       WHERE o.lane = 0 AND o.id = ANY ((SELECT pgqueue.outbox_read(0::smallint, seen[1], gaps, batch))::bigint[])
       UNION ALL
       SELECT o.* FROM pgqueue.outbox o
       WHERE o.lane = 1 AND o.id = ANY ((SELECT pgqueue.outbox_read(1::smallint, seen[2], gaps, batch))::bigint[])) AS x
-  ) SELECT f.id, f.data FROM found f WHERE f.before < 8388608
+  ) SELECT f.id, f.data, f.cut FROM found f WHERE f.before < 8388608
 $$
 
 -- name: offer

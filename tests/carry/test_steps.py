@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import pytest
 
 from pgqueue.db import connect, run
 from pgqueue.queries.carry import Carry
+from pgqueue.sql import load
 from tests.carry.client import Steps
 from tests.carry.conftest import SOURCE
 from tests.sql.client import Relay, claim, column, enqueue, enqueue_bulk, scalar
 
 if TYPE_CHECKING:
     from tests.sql.client import Connection
+
+GATE = 4711
 
 
 @pytest.fixture
@@ -144,6 +148,45 @@ def test_a_message_is_bounded_in_bytes_and_the_rest_follows(source: Connection, 
     carried = [steps.round() for _ in range(3)]
     assert sum(carried) == 5
     assert max(carried) < 5
+
+
+def test_what_was_cut_off_a_message_is_not_passed_by_a_mark(source: Connection, steps: Steps) -> None:
+    source.execute("ALTER TABLE pgqueue.outbox ALTER COLUMN args SET STORAGE EXTERNAL")
+    for _ in range(4):
+        enqueue(source)
+    source.execute("UPDATE pgqueue.outbox SET args = %s", ['{"n": "' + "x" * 4_200_000 + '"}'])
+    bulk = enqueue_bulk(source, 2)  # their lane comes last: there is no room for it in the first messages
+    assert [steps.round(), steps.round()] == [2, 2]
+    assert steps.take_over()  # another process, which knows only the marks
+    assert steps.round() == 2
+    assert jobs(steps.queue)[-2:] == bulk
+
+
+def test_a_commit_between_reading_and_settling_is_not_passed(source_url: str, source: Connection, steps: Steps) -> None:
+    gate = psycopg.connect(source_url)
+    with psycopg.connect(source_url) as slow:
+        late = enqueue(slow)
+        steps.round()  # from now on, the end of that transaction is what the mark waits for
+        wait_after_reading(source)
+        gate.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
+        reading = threading.Thread(target=steps.round)
+        reading.start()
+        while not scalar(gate, "SELECT cardinality(pg_blocking_pids(%s)) > 0", source.info.backend_pid):
+            pass
+        slow.commit()
+    gate.close()
+    reading.join()
+    steps.round()
+    assert jobs(steps.queue) == [late]
+
+
+def wait_after_reading(source: Connection) -> None:
+    """Let whoever has read the outbox wait at a gate."""
+    text: str = load().functions["outbox_within"]
+    assert text.count("\n$$") == 1
+    lock = f"(SELECT pg_advisory_xact_lock({GATE})::text AS t OFFSET 0) AS g"
+    waits = f"SELECT 0::bigint, NULL::jsonb, false FROM {lock} WHERE t <> ''"
+    source.execute(cast("Any", text.replace("\n$$", f"\nUNION ALL {waits}\n$$")))
 
 
 def test_an_id_of_another_range_is_refused_with_what_to_do(source: Connection, steps: Steps) -> None:
