@@ -195,7 +195,9 @@ class Queue(_Face, SyncEffects):
 
     def pause(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
         """Stop claiming from a queue, on all hosts; False: there is no such queue."""
-        return run(conn, self._control.pause(queue, by=checked_note(by)))
+        who = checked_note(by)
+        run(conn, self._control.know_queue(queue))
+        return run(conn, self._control.pause(queue, by=who))
 
     def resume(self, conn: SyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; False: there is no such queue."""
@@ -273,7 +275,9 @@ class AsyncQueue(_Face, AsyncEffects):
 
     async def pause(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
         """Stop claiming from a queue; see `Queue.pause`."""
-        return await run_async(conn, self._control.pause(queue, by=checked_note(by)))
+        who = checked_note(by)
+        await run_async(conn, self._control.know_queue(queue))
+        return await run_async(conn, self._control.pause(queue, by=who))
 
     async def resume(self, conn: AsyncTransaction, queue: str, *, by: str = "") -> bool:
         """Claim from a paused queue again; see `Queue.resume`."""

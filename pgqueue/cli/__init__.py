@@ -1,6 +1,7 @@
 """The command line: nouns are groups, a bare noun lists, every command that prints knows ``--json``.
 
-Exit codes: 0 drained or done, 1 gave jobs back or found faults, 2 usage, 3 database or schema, 130 interrupted.
+Exit codes: 0 drained or done, 1 gave jobs back or found faults, 2 usage or no such thing, 3 database or schema,
+130 interrupted.
 """
 
 from __future__ import annotations

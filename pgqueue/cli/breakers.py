@@ -1,6 +1,5 @@
 """`pgqueue breakers`: which dependencies are cut off, and the switch."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,8 +69,8 @@ def show(ctx: typer.Context, dependency: Dependency, host: Host = "") -> None:
     with opened(ctx) as database:
         found = database.ask(_queries(database).find(dependency=dependency, host=host))
     if not found:
-        _unknown(dependency, host)
-    elif options(ctx).json:
+        raise _unknown(dependency, host)
+    if options(ctx).json:
         print_json(record(found[0]))
     else:
         sheet(described(found[0]._asdict()))
@@ -121,7 +120,7 @@ def _change(
     if database.ask(queries.close(name, by=who) if close else queries.reset(name, by=who)):
         _tell(ctx, name, state)
     else:
-        _unknown(*name)
+        raise _unknown(*name)
 
 
 def _queries(database: "Database") -> "BreakerQueries":
@@ -143,7 +142,6 @@ def _tell(ctx: typer.Context, name: tuple[str, str], state: str) -> None:
         say(f"breaker {' '.join(filter(None, name))} is {state}; every process knows within a second or two")
 
 
-def _unknown(dependency: str, host: str) -> None:
+def _unknown(dependency: str, host: str) -> ConfigurationError:
     name = " ".join(filter(None, (dependency, host)))
-    sys.stderr.write(f"pgqueue: no breaker {name!r} has failed yet; `pgqueue breakers` lists those that have\n")
-    raise typer.Exit(1)
+    return ConfigurationError(f"no breaker {name!r} has failed yet; `pgqueue breakers` lists those that have")

@@ -1,6 +1,5 @@
 """`pgqueue dead`: the dead letter queue: look, give another life, or let go."""
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from pgqueue.cli.jobs import Correlation, JobId, Kind, Limit, Organization, Queu
 from pgqueue.cli.output import Column, age, print_json, record, sheet, table
 from pgqueue.cli.state import opened, options
 from pgqueue.cli.triage import Fingerprint, Since, Why, dead_filter
+from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pgqueue.cli.database import Database
@@ -124,8 +124,7 @@ def show_dead(ctx: typer.Context, job_id: JobId) -> None:
     with opened(ctx) as database:
         found = database.ask(database.control.show_dead(job_id))
     if found is None:
-        sys.stderr.write(f"pgqueue: job {job_id} is not dead; `pgqueue jobs show {job_id}` says where it is\n")
-        raise typer.Exit(1)
+        raise ConfigurationError(f"job {job_id} is not dead; `pgqueue jobs show {job_id}` says where it is")
     if options(ctx).json:
         print_json(record(found))
     else:

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import typer
 
+from pgqueue.cli import USAGE
 from pgqueue.cli.output import Column, age, indented, print_json, record, say, sheet, table, when
 from pgqueue.cli.state import By, opened, options, os_user
+from pgqueue.errors import ConfigurationError
 from pgqueue.terminal import neutral
 
 group = typer.Typer(help="Look at jobs wherever they stand (a bare `pgqueue jobs` lists), and cancel them.")
@@ -118,8 +120,7 @@ def show_job(ctx: typer.Context, job_id: JobId) -> None:
         if found is None and survivor is not None:  # it is not kept as long as what was merged into it
             found = database.ask(database.control.show_job(job_id))
         if found is None:
-            sys.stderr.write(f"pgqueue: {_gone(job_id, database.highest_id())}\n")
-            raise typer.Exit(1)
+            raise ConfigurationError(_gone(job_id, database.highest_id()))
     if options(ctx).json:
         print_json(record(found))
         return
@@ -159,7 +160,10 @@ def cancel_jobs(
     reason: Annotated[str, typer.Option(help="Why; kept with the job.")] = "",
     by: By = None,
 ) -> None:
-    """Cancel jobs; a running one is asked to stop, a merged one is left alone. Exit code 1 if one was not live."""
+    """Cancel jobs; a running one is asked to stop, a merged one is left alone.
+
+    Exit code 1 if one of them was not live, 2 if none was.
+    """
     why = reason or f"cancelled by {by or os_user()}"
     with opened(ctx) as database:
         results = [
@@ -178,4 +182,4 @@ def cancel_jobs(
         for job, result in results:
             say(f"job {job} {words.get(result, neutral(str(result)))}")
     if any(result in {None, "merged"} for _, result in results):
-        raise typer.Exit(1)
+        raise typer.Exit(1 if any(result for _, result in results) else USAGE)

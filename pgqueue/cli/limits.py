@@ -1,6 +1,7 @@
 """`pgqueue limits` and `pgqueue weights`: how much may run at once, and whose share is how large."""
 
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from pgqueue.cli.output import Column, print_json, record, say, table, when
 from pgqueue.cli.state import By, opened, options, os_user
 from pgqueue.errors import ConfigurationError
+from pgqueue.terminal import neutral
 
 if TYPE_CHECKING:
     from pgqueue.limit import Rate
@@ -17,6 +19,7 @@ weights = typer.Typer(help="See and set the shares of organizations in fair queu
 
 _MOST_WEIGHT, _MOST_RUNNING = 1000, 1_000_000
 _LONGEST_NAME, _LONGEST_ORGANIZATION = 300, 64
+_SHOWN = 20
 _RECALLED = re.compile(r"^(queue|kind):")
 
 Name = Annotated[
@@ -78,8 +81,11 @@ def set_limit(
     with opened(ctx) as database:
         spec = None if rate is None else rate.spec
         database.ask(database.limits.set_limit(name, running=running, rate=spec, by=by or os_user()))
+        known = database.ask(database.limits.names())
         while _RECALLED.match(name) and database.ask(database.limits.recall(name)):
             pass
+    if warning := _unused(name, known):
+        sys.stderr.write(f"pgqueue: {neutral(warning)}\n")
     allowed = f"{running} at once" if rate is None else f"{rate.count} per {per}, {rate.burst} at once"
     _tell(ctx, {"name": name, "running": running, "rate": spec}, f"{name}: at most {allowed}")
 
@@ -140,6 +146,18 @@ def _check_name(name: str) -> None:
             f"the name of a limit has 1 to {_LONGEST_NAME} printable characters, this one has {len(name):,}; "
             "`pgqueue limits` lists the keys in use"
         )
+
+
+def _unused(name: str, known: list[str]) -> str | None:
+    """Say that nothing counts against the name. It is no error: the kind may come with the next deploy."""
+    base = name.partition("=")[0]
+    kind = base.removeprefix("rate:").partition(".")[0]
+    family = base.partition(":")[0] if _RECALLED.match(base) else ""
+    if base in known or (not family and f"kind:{kind}" in known):
+        return None
+    in_use = [one for one in known if (one.partition(":")[0] if _RECALLED.match(one) else "") in {family, "kind"}]
+    shown = ", ".join(in_use[:_SHOWN]) + (f" and {len(in_use) - _SHOWN} more" if len(in_use) > _SHOWN else "")
+    return f"warning: nothing counts against {base!r} now, no job and no kind of a worker; known: {shown or 'nothing'}"
 
 
 def _tell(ctx: typer.Context, fields: dict[str, object], line: str) -> None:

@@ -98,6 +98,7 @@ def pause(
     if while_ is not None and not while_:
         raise ConfigurationError("--for is 0; write how long, such as --for 10m, or leave it out")
     with opened(ctx) as database:
+        database.ask(database.control.know_queue(queue))
         if not database.ask(database.control.pause(queue, by=by or os_user(), duration=while_)):
             raise _unknown(database, queue)
         database.tell_workers()
@@ -114,6 +115,7 @@ def resume(
 ) -> None:
     """Claim from a paused queue again."""
     with opened(ctx) as database:
+        database.ask(database.control.know_queue(queue))
         if not database.ask(database.control.resume(queue, by=by or os_user())):
             raise _unknown(database, queue)
         database.tell_workers(queue)
@@ -135,6 +137,7 @@ def scale(
     if (workers is None) != reset:
         raise ConfigurationError("say how many: pgqueue queues scale QUEUE 6; or take it back with --reset")
     with opened(ctx) as database:
+        database.ask(database.control.know_queue(queue))
         found = database.ask(database.supervision.set_workers(queue, workers, by=by or os_user()))
         if not found:
             raise _unknown(database, queue)
@@ -159,6 +162,7 @@ def order(
     if order not in _ORDERS:
         raise ConfigurationError(f"the order is {order!r}; give one of {', '.join(_ORDERS)}")
     with opened(ctx) as database:
+        database.ask(database.control.know_queue(queue))
         chosen = None if order == "unset" else order
         if not database.ask(database.limits.set_order(queue, chosen, by=by or os_user())):
             raise _unknown(database, queue)

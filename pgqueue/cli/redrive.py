@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgqueue.cli import USAGE
 from pgqueue.cli.jobs import KEEP_CANCELLED, MAX_ID, Correlation, Kind, Organization, Queue
 from pgqueue.cli.output import age, print_json, say
 from pgqueue.cli.state import By, opened, options, os_user
@@ -176,7 +177,7 @@ def _apply(
 
 
 def _tell(ctx: typer.Context, done: _Done, verb: str, over: str, *, dry_run: bool) -> None:
-    """Say what became of each id; exit code 1 if one was not dead, or had to stay so."""
+    """Say what became of each id; exit code 1 if one was not dead, or had to stay so; 2 if none was dead."""
     if options(ctx).json:
         print_json({"dry_run": dry_run, verb: done.changed, "live_again": done.rivals, "not_dead": done.missed})
     else:
@@ -192,7 +193,7 @@ def _tell(ctx: typer.Context, done: _Done, verb: str, over: str, *, dry_run: boo
                 "`pgqueue actions` who did what"
             )
     if done.missed or done.rivals:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if done.changed or done.rivals else USAGE)
 
 
 def _listed(ids: list[int]) -> str:

@@ -137,7 +137,7 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     *,
     kind: Annotated[str, typer.Option(help="The kind of job, as the App names it.")],
     app: Annotated[
-        str | None, typer.Option("--app", envvar=APP_VARIABLE, help="The App, or a function that makes it.")
+        str | None, typer.Option("--app", envvar=APP_VARIABLE, help="The App whose class checks --args. Needed.")
     ] = None,
     args: Annotated[str, typer.Option(help="Its arguments, as a JSON object.")] = "{}",
     cron: Annotated[str | None, typer.Option(help='Such as "30 2 * * *"; six fields begin with the second.')] = None,
@@ -152,7 +152,11 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     change: Annotated[bool, typer.Option("--change", help="Put it in the place of an entry added before.")] = False,
     by: By = None,
 ) -> None:
-    """Add an entry at run time, checked with the App's classes; every worker fires it."""
+    """Add an entry at run time; every worker fires it.
+
+    It needs --app: the job's class says queue, retries and the rest of its row, and refuses arguments that do not fit,
+    now and not at the first tick. The database knows no classes.
+    """
     from pgqueue.schedule import Schedule, entry_of, refused, taken
 
     application = app_of(app)

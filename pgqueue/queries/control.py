@@ -175,7 +175,7 @@ class Control:
         return Query(self._sql["queue_stats"], _each(QueueStats._make), {"silent": silent, "most": most})
 
     def queue_names(self) -> Query[list[str]]:
-        """Return the queues that had a job or a worker."""
+        """Return the queues that have or had a job or a worker."""
         return Query(self._sql["queue_names"], _values)
 
     def worker_list(self, *, silent: timedelta) -> Query[list[WorkerRow]]:

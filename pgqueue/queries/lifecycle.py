@@ -61,6 +61,10 @@ class Lifecycle:
         """Return the highest job id given so far."""
         return Query(self._sql["last_job_id"], _first_value)
 
+    def tick_of(self, job_id: int) -> Query[datetime | None]:
+        """Return the tick of its schedule that a live job is for."""
+        return Query(self._sql["tick_of_job"], lambda rows: rows[0][0] if rows else None, {"id": job_id})
+
     def enqueued_ids(self, after: int, first: UUID, last: UUID) -> Query[list[int]]:
         """Return the ids of the rows that one COPY wrote, in its order."""
         return Query(self._sql["enqueued_ids"], _values, {"after": after, "first": first, "last": last})

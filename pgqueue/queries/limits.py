@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST = 1_000
 _RECALLED = 1_000  # jobs in one transaction
+_LOOKED_AT = 10_000  # jobs, for the kinds that there are
 
 
 class LimitRow(NamedTuple):
@@ -64,6 +65,10 @@ class Limits:
     def limit_list(self) -> Query[list[LimitRow]]:
         """Return what is limited, fullest first."""
         return Query(self._sql["limit_list"], lambda rows: [LimitRow._make(row) for row in rows], {"limit": MOST})
+
+    def names(self) -> Query[list[str]]:
+        """Return the names that something counts against, or would if they were limited."""
+        return Query(self._sql["limit_names"], lambda rows: [row[0] for row in rows], {"most": _LOOKED_AT})
 
     def set_order(self, queue: str, order: str | None, *, by: str) -> Query[bool]:
         """Set a queue's order at run time (None: leave it to the settings); False: no such queue."""

@@ -251,7 +251,8 @@ FROM pgqueue.queues q FULL JOIN counts c ON c.queue = q.name, cut, (SELECT pgque
 ORDER BY 1
 
 -- name: queue_names
-SELECT q.name FROM pgqueue.queues q ORDER BY q.name
+SELECT q.name FROM pgqueue.queues q
+UNION SELECT o.queue FROM (SELECT x.queue FROM pgqueue.outbox x LIMIT 10000) AS o ORDER BY 1
 
 -- name: worker_list
 SELECT w.id, w.host, w.pid, w.version, w.queues, w.kinds, w.concurrency, w.running, w.draining, w.asked, w.started_at,

@@ -506,6 +506,18 @@ FROM counted c FULL JOIN pgqueue.limits r ON r.name = c.key
 LEFT JOIN pgqueue.limits named ON named.name = split_part(c.key, '=', 1) AND r.name IS NULL
 ORDER BY 5 DESC, 4 DESC, 1 LIMIT %(limit)s
 
+-- name: limit_names
+-- What a limit can be called that something counts against: keys in use, kinds that workers know or jobs have, queues.
+SELECT split_part(p.key, '=', 1) FROM pgqueue.permits p
+UNION SELECT split_part(substr(j.hold, 7), '=', 1) FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;'
+UNION SELECT split_part(r.key, '=', 1) FROM pgqueue.rates r
+UNION SELECT 'kind:' || split_part(k, '@', 1) FROM pgqueue.workers w, unnest(w.kinds) AS k
+UNION SELECT 'kind:' || e.kind FROM (SELECT x.kind FROM pgqueue.outbox x LIMIT %(most)s) AS e
+UNION SELECT 'kind:' || j.kind FROM (SELECT x.kind FROM pgqueue.jobs x LIMIT %(most)s) AS j
+UNION SELECT 'queue:' || q.name FROM pgqueue.queues q
+UNION SELECT 'queue:' || o.queue FROM (SELECT x.queue FROM pgqueue.outbox x LIMIT %(most)s) AS o
+ORDER BY 1
+
 -- name: sweep_permits
 -- The net: a permit whose job has let it go without a word. Expected: none.
 INSERT INTO pgqueue.freed (permit, limits)

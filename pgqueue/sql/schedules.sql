@@ -277,6 +277,10 @@ SELECT r.tick, r.job_id, r.fired_at, r.asked_by,
   coalesce((SELECT a.state FROM pgqueue.all_jobs a WHERE a.id = r.job_id), r.outcome)
 FROM pgqueue.schedule_runs r WHERE r.schedule = %(name)s ORDER BY r.tick DESC LIMIT %(limit)s
 
+-- name: tick_of_job
+-- Which tick a live job is of; `schedule_runs_open` has it.
+SELECT r.tick FROM pgqueue.schedule_runs r WHERE r.job_id = %(id)s AND r.outcome IS NULL
+
 -- name: overdue_schedules
 -- Enabled entries that no worker moves.
 SELECT s.name, extract(epoch FROM n.now - coalesce(s.next_run_at, s.changed_at))::float8,

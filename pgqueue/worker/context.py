@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
+    from pgqueue.db import AsyncTransaction, SyncTransaction
     from pgqueue.outcome import Claimed
     from pgqueue.policy import Policy
     from pgqueue.queries.lifecycle import Lifecycle
@@ -145,6 +146,17 @@ class JobContext:
             correlationId=claimed.correlation_id,
             traceId=claimed.trace_id,
         )
+
+    def tick(self, conn: SyncTransaction) -> datetime | None:
+        """Return the tick of its schedule that the job is for, read on a connection to the queue's database.
+
+        Of a run that somebody asked for: that moment. None: it is of no schedule, or the ledger no longer has it.
+        """
+        return run(conn, self._lifecycle.tick_of(self.job_id))
+
+    async def tick_async(self, conn: AsyncTransaction) -> datetime | None:
+        """Return the tick; see `tick`."""
+        return await run_async(conn, self._lifecycle.tick_of(self.job_id))
 
     def transaction(self) -> JobTransaction:
         """Open the transaction in which the job's effects and its completion are committed together.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.rows import dead, enqueue
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -229,6 +231,44 @@ def test_wrong_words_are_a_usage_error(bare_cli: Cli, words: tuple[str, ...]) ->
     assert ran.code == 2
     assert ran.err
     assert "Traceback" not in ran.err
+
+
+NOWHERE = [
+    ("jobs", "show", "4711"),
+    ("jobs", "cancel", "4711"),
+    ("dead", "show", "4711"),
+    ("dead", "requeue", "4711"),
+    ("dead", "discard", "4711", "--reason", "x"),
+    ("queues", "pause", "nowhere"),
+    ("queues", "resume", "nowhere"),
+    ("queues", "scale", "nowhere", "3"),
+    ("queues", "order", "nowhere", "fair"),
+    ("schedules", "show", "nowhere"),
+    ("schedules", "pause", "nowhere"),
+    ("schedules", "resume", "nowhere"),
+    ("schedules", "run", "nowhere"),
+    ("schedules", "remove", "nowhere"),
+    ("workers", "restart", "ffff"),
+    ("workers", "restart", "--queue", "nowhere"),
+    ("workers", "drain", "ffff"),
+    ("limits", "unset", "nowhere"),
+    ("weights", "unset", "nowhere"),
+    ("breakers", "show", "nowhere"),
+    ("breakers", "close", "nowhere"),
+    ("breakers", "reset", "nowhere"),
+]
+
+
+def test_what_is_not_there_is_told_alike_by_every_command(cli: Cli, conn: Conn) -> None:
+    ended = {words: cli(*words) for words in NOWHERE}
+    assert {words: ran.code for words, ran in ended.items()} == dict.fromkeys(NOWHERE, 2)
+    assert [words for words, ran in ended.items() if not ran.out + ran.err] == []
+    assert cli("actions", "--json").json == []
+
+
+def test_of_several_ids_those_that_are_there_count(cli: Cli, conn: Conn) -> None:
+    assert cli("jobs", "cancel", enqueue(conn), 4711).code == 1
+    assert cli("dead", "requeue", dead(conn), 4711).code == 1
 
 
 def test_nul_in_a_filter_is_refused_in_one_line(cli: Cli) -> None:

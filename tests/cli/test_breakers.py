@@ -98,7 +98,7 @@ def test_reset_forgets_a_breaker(cli: Cli, breakers: Breakers) -> None:
 @pytest.mark.parametrize("verb", ["show", "close", "reset"])
 def test_a_breaker_that_never_failed_is_not_known(cli: Cli, verb: str) -> None:
     ran = cli("breakers", verb, "stripe", "nowhere")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "no breaker 'stripe nowhere'" in ran.err
     assert cli("actions", "--json").json == []
 

@@ -43,7 +43,7 @@ def test_only_the_first_line_of_an_error_is_listed_and_all_of_it_shown(cli: Cli,
 def test_show_of_a_job_that_is_not_dead_says_where_to_look(cli: Cli, conn: Conn) -> None:
     job = enqueue(conn)
     ran = cli("dead", "show", job)
-    assert ran.code == 1
+    assert ran.code == 2
     assert f"pgqueue jobs show {job}" in ran.err
 
 

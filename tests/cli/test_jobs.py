@@ -100,10 +100,10 @@ def test_show_of_an_id_no_longer_kept_says_so(cli: Cli, conn: Conn) -> None:
     job = enqueue(conn)
     conn.execute("DELETE FROM pgqueue.outbox")
     ran = cli("jobs", "show", job)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "not kept any more" in ran.err
     ran = cli("jobs", "show", job + 1)
-    assert ran.code == 1
+    assert ran.code == 2
     assert f"the last one has the id {job}" in ran.err
 
 
@@ -123,7 +123,7 @@ def test_cancel_says_what_became_of_each_job(cli: Cli, conn: Conn) -> None:
     ran = cli("jobs", "cancel", job)
     assert (ran.code, ran.out) == (0, f"job {job} cancelled\n")
     ran = cli("jobs", "cancel", job)
-    assert (ran.code, ran.out) == (1, f"job {job} is not live\n")
+    assert (ran.code, ran.out) == (2, f"job {job} is not live\n")
 
 
 def test_the_list_reads_each_table_along_its_key_however_many_jobs_there_are(conn: Conn) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from tests.cli.rows import worker
 from tests.sql.client import NO_TERM, Connection, Relay, claim, ended, enqueue_row, scalar, settle
 
 if TYPE_CHECKING:
@@ -165,3 +166,18 @@ def test_a_rate_is_set_at_run_time(cli: Cli, conn: Connection, relay: Relay) -> 
     assert cli("limits", "set", "rate:api=other", "--count", 1, "--per", "1h", "--burst", 3).code == 0
     (row,) = [row for row in cli("limits", "--json").json if row["key"] == "rate:api=other"]
     assert row["rate"] == "1/3600000000/3"
+
+
+def test_a_limit_that_nothing_counts_against_is_set_with_a_warning(cli: Cli, conn: Connection, relay: Relay) -> None:
+    worker(conn, kinds=["Mail@1"])
+    enqueue_row(conn, 1, limits=["2 provider=x", "60/60000000/10/1 rate:api=x"])
+    relay.tick()
+    for known in ("Mail.organization_id=acme", "kind:Mail", "queue:default", "provider", "kind:K"):
+        ran = cli("limits", "set", known, "--running", 1)
+        assert (ran.code, ran.err) == (0, "")
+    assert cli("limits", "set", "rate:api=y", "--count", 1, "--per", "1s").err == ""
+    for unknown in ("Nope.key=x", "kind:Nope", "queue:nope"):
+        ran = cli("limits", "set", unknown, "--running", 1)
+        assert ran.code == 0
+        assert ran.err.startswith(f"pgqueue: warning: nothing counts against {unknown.partition('=')[0]!r} now")
+    assert "known: kind:K, kind:Mail, provider, rate:api\n" in cli("limits", "set", "Nope.key=x", "--running", 1).err

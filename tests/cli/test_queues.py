@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgqueue import Queue, Settings
 from pgqueue.cli.database import SILENT
 from pgqueue.db import run
 from pgqueue.queries.control import Control
@@ -91,3 +92,25 @@ def test_workers_are_listed_and_silent_ones_marked(cli: Cli, conn: Conn) -> None
 
 def test_no_workers_says_how_to_start_one(cli: Cli) -> None:
     assert "pgqueue work --app" in cli("workers").out
+
+
+def test_a_queue_known_only_from_the_outbox_is_steered_like_any_other(cli: Cli, conn: Conn) -> None:
+    job = enqueue(conn, queue="media")
+    assert "known (from their first job or worker on): media" in cli("queues", "pause", "meida").err
+    assert cli("queues", "resume", "media").code == 0
+    assert cli("queues", "pause", "media", "--by", "ann").code == 0
+    relay(conn)
+    claim = "SELECT id FROM pgqueue.claim(gen_random_uuid(), '{media}', '{10}', '30s')"
+    assert conn.execute(claim).fetchall() == []
+    cli("queues", "resume", "media")
+    assert conn.execute(claim).fetchall() == [(job,)]
+    for n, words in enumerate((("scale", "new-0", "3"), ("order", "new-1", "fair"))):
+        enqueue(conn, queue=f"new-{n}")
+        assert cli("queues", *words).code == 0
+
+
+def test_a_program_may_pause_a_queue_that_only_the_outbox_knows(conn: Conn) -> None:
+    queue = Queue(Settings(environment={}), wake="off")
+    enqueue(conn, queue="media")
+    assert queue.pause(conn, "media", by="ann") is True
+    assert queue.pause(conn, "meida", by="ann") is False

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from pgqueue import Context
-from tests.conftest import sqlalchemy_address
+from tests.conftest import new_database, sqlalchemy_address
 from tests.docs.pages import ROOT
 from tests.guards.receivers import http_receiver, mail_receiver
 
@@ -248,3 +248,22 @@ def test_secrets_are_refused_masked_and_dead_letters_have_an_end(reader: Reader,
     ]
     (error,) = conn.execute("SELECT errors -> 0 ->> 'error' FROM pgqueue.jobs").fetchone() or ("",)
     assert error == "cannot reach postgresql://ada:***@db.example.org/feeds"
+
+
+def test_what_is_enqueued_in_the_shops_database_runs_on_the_queues(
+    reader: Reader, conn: Connection, server: str, template: str
+) -> None:
+    with new_database(server, template) as shop:
+        reader.runs("-m", "pgqueue", "sources", "add", "shop", shop)
+        reader.environment |= {"SHOP_DATABASE_URL": shop, "PGQUEUE_SOURCES": f"shop={shop}"}
+        job = int(reader.runs("sources.py").removeprefix("job "))
+        assert states(conn) == []
+        command = [sys.executable, "-m", "pgqueue", "work", "--app", "sources:app"]
+        with subprocess.Popen(
+            command, cwd=EXAMPLES, env=reader.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "packed a lamp\n"
+            worker.terminate()
+        found = conn.execute("SELECT id, kind, state FROM pgqueue.all_jobs").fetchall()
+        assert found == [(job, "PackOrder", "completed")]
