@@ -26,6 +26,8 @@ class KeyedRoute(APIRoute):
 
     outside: ClassVar[bool] = False
     """It calls the outside world, so no transaction can be open meanwhile."""
+    refusals: ClassVar[tuple[type[Exception], ...]] = REFUSALS
+    """Errors after which the key can be used again."""
     reads_body: ClassVar[bool] = True
     """Its body is part of what a repeat has to have the same; not so for a file."""
 
@@ -65,7 +67,7 @@ class KeyedRoute(APIRoute):
 
         once = application(request).once
         if self.outside:
-            answer = await once.outside(context, repeatable, work, refusals=REFUSALS)
+            answer = await once.outside(context, repeatable, work, refusals=self.refusals)
         else:
             answer = await once(context, repeatable, work)
         headers = dict(answer.headers) | ({REPLAYED: "true"} if answer.repeated else {})
@@ -82,6 +84,12 @@ class KeyedOutsideRoute(KeyedRoute):
     """A write that also calls another system."""
 
     outside = True
+
+
+class KeyedAgainRoute(KeyedOutsideRoute):
+    """A write that also calls another system, which knows a repeat by itself: after any error it may come again."""
+
+    refusals = (Exception,)
 
 
 class KeyedUploadRoute(KeyedOutsideRoute):

@@ -27,6 +27,7 @@ TAGS: Final = (
     ("accounts", "Accounts on the networks."),
     ("reports", "Tables of what happened, as PDF or CSV."),
     ("webhooks", "Where an organization wants to be told of events."),
+    ("billing", "Paying, on Stripe's own pages."),
     ("stripe", "What Stripe posts to us."),
     ("operations", "What only operators of the platform may do."),
 )
@@ -71,6 +72,8 @@ def describe(app: FastAPI, routes: Mapping[str, APIRoute]) -> dict[str, Any]:
 def _complete(path: str, operation: dict[str, Any], route: APIRoute) -> None:
     responses = operation["responses"]
     keyed = isinstance(route, KeyedRoute) and route.keyed
+    if isinstance(route, KeyedRoute) and route.keyed and route.outside:
+        responses.setdefault("502", {"description": _MEANINGS["502"]})
     if keyed:
         operation.setdefault("parameters", []).append(_KEY)
     for status in sorted(_errors(path, operation, keyed=keyed)):

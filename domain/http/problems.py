@@ -19,6 +19,7 @@ from domain.use_cases.accounts.connecting import NotConnected
 from domain.use_cases.administration.leaving import SoleOwner
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.billing.limits import PlanLimit
+from domain.use_cases.billing.paying import NotForSale
 from domain.use_cases.identity.addresses import InvalidAddress
 from domain.use_cases.identity.links import InvalidLink, TooManyRequests
 from domain.use_cases.identity.passwords import InvalidPassword
@@ -61,6 +62,7 @@ TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     LastOwner: (409, "last-owner"),
     AlreadyAMember: (409, "already-a-member"),
     PlanLimit: (409, "plan-limit"),
+    NotForSale: (409, "not-for-sale"),
     ReportRunning: (409, "report-running"),
     KeyInUse: (409, "idempotency-key-in-use"),
     RefusedType: (415, "file-type"),

@@ -81,6 +81,11 @@ def _near(value: datetime) -> datetime:
     return value
 
 
+def _near_on_the_wall(value: datetime) -> datetime:
+    _near(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return value
+
+
 def _near_day(value: date) -> date:
     if not _FIRST.date() <= value < _LAST.date():
         raise PydanticCustomError("too_far", "the day has to be between the years 2000 and 2100")
@@ -90,4 +95,5 @@ def _near_day(value: date) -> date:
 Text = Annotated[str, AfterValidator(_storable)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_near)]
+WallOrMoment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_near_on_the_wall)]
 Day = Annotated[date, BeforeValidator(_written), AfterValidator(_near_day)]

@@ -133,7 +133,7 @@ class Once:
 
     async def _keep(self, uow: UnitOfWork, request: Repeatable, answer: Answer | None) -> None:
         """Write the key, in place of one that has ended."""
-        now = func.clock_timestamp()
+        now = func.statement_timestamp()  # the same in all columns
         values: dict[str, Any] = {
             "operation": request.operation,
             "request_hash": self.vault.mark(request.content),

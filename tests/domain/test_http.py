@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -182,3 +182,29 @@ async def test_an_account_is_connected_on_its_networks_page_and_given_up(api: Ap
     assert (await api.get(account, by=owner))["status"] == "revoked"
     wish["server"] = "169.254.169.254"
     refused(await api.ask("POST", f"{api.of(world.tenant)}/connections", by=owner, json=wish), 422, "not-connected")
+
+
+async def test_a_time_on_the_wall_follows_its_zone(api: Api) -> None:
+    author, posts = api.world.tenant.author_id, f"{api.of(api.world.tenant)}/posts"
+    at: dict[str, Any] = {"scheduled_at": "2099-01-01T09:00:00"}
+    refused(await api.ask("POST", posts, by=author, json=api.a_post(**at)), 422, "invalid-post")
+    refused(await api.ask("POST", posts, by=author, json=api.a_post(**at, zone="Mars/Base")), 422, "invalid-post")
+    answer = await api.ask("POST", posts, by=author, json=api.a_post(**at, zone="America/Sao_Paulo"))
+    assert answer.status_code == 201, answer.text
+    [publication] = (await api.get(f"{api.of(api.world.tenant)}/publications", by=author))["items"]
+    assert datetime.fromisoformat(publication["scheduled_at"]) == datetime(2099, 1, 1, 12, tzinfo=UTC)
+
+
+async def test_a_plan_is_paid_for_on_stripes_page(api: Api) -> None:
+    owner, base = api.world.tenant.owner_id, f"{api.of(api.world.tenant)}/billing"
+    refused(await api.ask("POST", f"{base}/portal", by=owner), 409, "not-for-sale")
+    refused(await api.ask("POST", f"{base}/checkout", by=owner, json={"plan": "free"}), 422, "invalid")
+    api.world.stripe.service.close()
+    answer = await api.ask("POST", f"{base}/checkout", by=owner, key="a-click", json={"plan": "pro"})
+    refused(answer, 502, "failed-elsewhere")
+    api.world.stripe.service.open()
+    pages = [await api.ask("POST", f"{base}/checkout", by=owner, key="a-click", json={"plan": "pro"}) for _ in "12"]
+    assert [page.status_code for page in pages] == [201, 201]
+    [session] = api.world.stripe.state()["checkouts"]
+    assert {page.json()["url"] for page in pages} == {session["url"]}
+    assert (await api.ask("POST", f"{base}/portal", by=owner)).status_code == 201

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from domain.http.edge import HEADERS, LARGEST_BODY
 from domain.use_cases.media.inspecting import inspected
@@ -177,3 +178,18 @@ async def test_pages_show_everything_once(api: Api) -> None:
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == [f"post {number}" for number in (4, 3, 2, 1, 0)]
+
+
+async def test_a_long_page_takes_no_more_statements_than_a_short_one(api: Api) -> None:
+    posts, author = f"{api.of(api.world.tenant)}/posts", api.world.tenant.author_id
+    await api.token(author)
+    counts = []
+    for number in (1, 6):
+        for _ in range(number):
+            await api.world.schedule()
+        statements: list[str] = []
+        event.listen(api.world.engine.sync_engine, "before_cursor_execute", lambda *of, to=statements: to.append(of[2]))
+        found = await api.get(posts, by=author)
+        counts.append((len(found["items"]), len(statements)))
+    assert [length for length, _ in counts] == [1, 7]
+    assert counts[0][1] == counts[1][1]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from domain.jobs import PurgeExpiredRecordsJob
 from domain.use_cases.integration.endpoints import RotateSecret
 from domain.use_cases.media.uploading import RegisterUpload
 from domain.use_cases.repeating import Once
 from domain.use_cases.scheduling import SchedulePost
+from pgqueue import AsyncQueue
 from tests.domain import files
 from tests.domain.api import refused
 
@@ -194,3 +197,17 @@ async def test_jobs_of_a_write_with_a_key_run(api: Api) -> None:
     await api.world.work()
     [row] = await api.world.rows("SELECT state FROM pgqueue.all_jobs WHERE kind = 'ProcessScheduledPostJob'")
     assert row.state == "completed"
+
+
+async def test_workers_hear_of_the_jobs_of_a_write_with_a_key_once_they_can_see_them(api: Api) -> None:
+    heard: list[str] = []
+    queue = AsyncQueue(api.world.queue.settings)
+    assert queue.waker is not None
+    queue.waker.tell = lambda: heard.append("told")  # type: ignore[method-assign] # it would only wake a worker
+    units = replace(api.world.app.units, queue=queue)
+    context = api.world.tenant.context
+    async with units.as_one(context):
+        async with units.begin(context) as uow:
+            await uow.dispatch(PurgeExpiredRecordsJob(retention="audit"))
+        heard.append("not committed")
+    assert heard[-1] == "told"

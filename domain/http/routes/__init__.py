@@ -3,6 +3,7 @@
 from domain.http.routes import (
     accounts,
     administration,
+    billing,
     identity,
     me,
     media,
@@ -31,6 +32,7 @@ ROUTERS = (
     reports.router,
     webhooks.router,
     webhooks.outside,
+    billing.router,
     stripe.router,
     administration.router,
 )

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from domain.http.keyed import KeyedRoute
 from domain.http.requests import App, PageWanted, Publisher, Viewer
 from domain.http.routes.publications import Publication
-from domain.http.shapes import Model, Moment, PageOf, Text, View, seen
+from domain.http.shapes import Model, PageOf, Text, View, WallOrMoment, seen
 from domain.use_cases.analytics.similarity import MOST_SIMILAR
 from domain.use_cases.reading.posts import WholePost
 
@@ -27,7 +27,12 @@ class NewPost(Model):
     """What is to be said, where, when, and with which files."""
 
     body: Annotated[Text, StringConstraints(min_length=1, max_length=_LONGEST_BODY), Field(examples=["Bom dia!"])]
-    scheduled_at: Annotated[Moment, Field(examples=["2027-01-31T09:00:00-03:00"])]
+    scheduled_at: Annotated[WallOrMoment, Field(examples=["2027-01-31T09:00:00-03:00"])]
+    zone: Annotated[Text, StringConstraints(min_length=1, max_length=60)] | None = Field(
+        default=None,
+        examples=["America/Sao_Paulo"],
+        description="With it `scheduled_at` has no zone of its own: it is what the clock on the wall shows there.",
+    )
     account_ids: list[UUID] = Field(min_length=1, max_length=_MOST_ACCOUNTS)
     media_ids: list[UUID] = Field(default_factory=list, max_length=_MOST_FILES)
 
@@ -64,6 +69,7 @@ async def schedule_post(app: App, member: Publisher, body: NewPost) -> Scheduled
         member.context,
         body=body.body,
         scheduled_at=body.scheduled_at,
+        zone=body.zone,
         account_ids=body.account_ids,
         media_ids=body.media_ids,
     )

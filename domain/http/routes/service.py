@@ -35,6 +35,7 @@ async def health(app: App, nobody: Nobody) -> Health:
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         },
         404: {"description": "The link is not good, or not any more."},
+        502: {"description": "The store of objects failed."},
     },
 )
 async def open_file(
