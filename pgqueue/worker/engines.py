@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -69,7 +70,7 @@ class Engines:
             connection = await session.connection(execution_options=_ISOLATION)
             await connection.execute(_IDLE_AT_MOST, _milliseconds(idle))
         except BaseException:
-            await session.close()
+            await asyncio.shield(session.close())  # as its own `async with` does: a second cancellation may come
             raise
         return session
 
