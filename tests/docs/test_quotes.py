@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,19 @@ def test_every_pgqueue_command_that_is_shown_exists_with_its_flags(line: str) ->
 @pytest.mark.parametrize("line", commands("make"))
 def test_every_make_target_that_is_shown_exists(line: str) -> None:
     assert re.search(rf"^{line.split()[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", commands("python"))
+def test_every_module_that_is_shown_to_be_run_is_there_with_its_flags(line: str) -> None:
+    words = shlex.split(line)[1:]
+    if words[0] == "-m" and words[1].startswith("domain."):
+        source = find_spec(words[1])
+        assert source is not None
+        program = find_spec(f"{words[1]}.__main__") if source.submodule_search_locations else source
+        assert program is not None
+        text = (ROOT / str(program.origin)).read_text("utf-8")
+        for flag in (word.removeprefix("--") for word in words if word.startswith("--")):
+            assert re.search(rf"\b{flag.replace('-', '_')}\b", text), f"{line}: there is no --{flag}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,6 +13,7 @@ from domain.gateways.bluesky import Bluesky
 from domain.gateways.instagram import Instagram
 from domain.gateways.linkedin import LinkedIn
 from domain.gateways.mastodon import Mastodon
+from domain.models import RIGHTS, Right
 from domain.schedules import SCHEDULES
 from domain.settings import DomainSettings
 from domain.standins.faults import FOR_EVER
@@ -70,6 +71,17 @@ def test_the_tables_of_maintenance_are_the_schedules_and_the_policies() -> None:
     kept = {name: str(days) for name, (_, _, days, _, _) in AGES.items()}
     assert {name: rows_of(page, name)[0][1] for name in kept} == kept
     assert len(rows_of(page, "unattached_media")) == 1
+
+
+def test_the_table_of_roles_is_that_of_the_rights() -> None:
+    [head] = [
+        line for line in (ROOT / "docs/identity.md").read_text("utf-8").splitlines() if line.startswith("| role ")
+    ]
+    rights = re.findall(r"`(\w+)`", head)
+    assert set(rights) == set(Right)
+    for role, has in RIGHTS.items():
+        [row] = rows_of("docs/identity.md", role)
+        assert {right for right, cell in zip(rights, row[1:], strict=True) if cell == "yes"} == has
 
 
 def rows_of(page: str, name: str) -> list[list[str]]:
