@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import delete, func, inspect, or_, select, tuple_, update
+from sqlalchemy import any_, delete, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.gateways.failures import GatewayError, Postponed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from sqlalchemy import Row
+    from sqlalchemy import ColumnElement, Row, Table
 
     from domain.gateways.storage import Storage
     from domain.jobs.maintenance import Retention
@@ -69,12 +69,14 @@ class PurgeExpiredRecords:
 
     async def _rows(self, uow: UnitOfWork, name: Retention, policy: Policy) -> int:
         """Take rows that nobody else holds: who works on one is not waited for."""
-        keys = inspect(policy.model).primary_key
-        # a common table expression: the limit holds however the statement is planned
-        over = select(*keys).where(policy.over).limit(self.batch).with_for_update(skip_locked=True).cte("over")
-        chosen = tuple_(*keys).in_(select(*over.c))
+        table = cast("Table", policy.model.__table__)
+        # where a row lies: it is locked, so it cannot move, and no index has to be asked for it again
+        place: ColumnElement[Any] = literal_column(f"{table.fullname}.ctid")
+        wanted = select(place).select_from(table).where(policy.over).order_by(policy.oldest).limit(self.batch)
+        # an array is made once: the limit holds however the statement is planned
+        chosen = place == any_(func.array(wanted.with_for_update(skip_locked=True).scalar_subquery()))
         columns = [getattr(policy.model, column) for column in policy.objects]
-        tenant = [policy.model.organization_id] if columns else keys[:1]  # type: ignore[attr-defined] # it has objects
+        tenant = [policy.model.organization_id] if columns else [*table.primary_key][:1]  # type: ignore[attr-defined] # it has objects
         change = (
             delete(policy.model).where(chosen)
             if policy.blank is None
