@@ -30,12 +30,12 @@ def send_to_the_network(post_id: UUID, key: str, fence: int | None = None) -> No
 class MarkPublished(Job):
     post_id: UUID
 
-    async def run(self, app: object, ctx: JobContext) -> None:
-        async with ctx.transaction() as session:
-            query = text("SELECT status FROM posts WHERE id = :id FOR UPDATE")
-            if await session.scalar(query, {"id": self.post_id}) != "dispatched":
-                return  # already done
-            await session.execute(text("UPDATE posts SET status = 'published' WHERE id = :id"), {"id": self.post_id})
+    def run(self, app: object, ctx: JobContext) -> Outcome | None:
+        with Session(engine) as session, session.begin():
+            if done := queue.check_state(session, "posts", {"id": self.post_id}, status="dispatched"):
+                return done
+            session.execute(text("UPDATE posts SET status = 'published' WHERE id = :id"), {"id": self.post_id})
+        return None
 
 
 class SendPost(Job):

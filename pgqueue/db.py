@@ -19,6 +19,7 @@ from pgqueue.errors import ConfigurationError, DatabaseUnavailable, TransactionU
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from psycopg.sql import Composed
     from sqlalchemy import Connection as SAConnection
     from sqlalchemy.ext.asyncio import AsyncConnection as SAAsyncConnection
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,7 +36,7 @@ Rows = Sequence[tuple[Any, ...]]
 class Query(Generic[T]):
     """One statement, its parameters and how its rows (tuples) are read."""
 
-    sql: LiteralString
+    sql: LiteralString | Composed
     read: Callable[[Rows], T]
     params: Mapping[str, Any] = field(default_factory=dict)
 
