@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from sqlalchemy import select
 
+from domain.gateways.failures import AuthExpired
+from domain.gateways.networks import Grant
+from domain.gateways.reading import Readers
 from domain.jobs import (
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
 )
 from domain.models import AccountMetrics, PostMetrics
 from domain.standins.faults import FOR_EVER
+from domain.use_cases.analytics.asking import Asking, Source
 from tests.domain.measuring import dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from domain.gateways.reading import Reader
     from domain.models import ScheduledPost
+    from pgqueue import JobContext
     from tests.domain.world import World
 
 
@@ -100,6 +107,15 @@ async def test_a_refused_grant_is_said_on_the_account(world: World, post: Schedu
     world.network.faults.set("unauthorized")
     await dispatch(world, SyncPostMetricsJob(scheduled_post_id=post.id, bucket=datetime(2026, 11, 2, tzinfo=UTC)))
     assert (await world.account()).status == "needs_reauth"
+
+
+async def test_a_refusal_of_tokens_that_are_replaced_by_now_ends_no_grant(world: World) -> None:
+    asking = Asking(world.app.units, Readers({}), world.app.vault)
+    read_before = Source(cast("Reader", None), Grant("", "", "old"), world.tenant.account_id, token_version=0)
+    ctx = cast("JobContext", SimpleNamespace(context=world.tenant.context))
+    with pytest.raises(AuthExpired):  # the next attempt has the new ones
+        await asking.refused(AuthExpired("401", code="http_401"), read_before, ctx)
+    assert (await world.account()).status == "active"
 
 
 async def test_the_fan_out_takes_what_is_due_and_leaves_the_rest(world: World, post: ScheduledPost) -> None:

@@ -32,6 +32,7 @@ class Source:
     reader: Reader
     grant: Grant
     account_id: UUID
+    token_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Asking:
         if wait is not None:
             return Snooze(wait, "the network wants the account to be left alone")
         tokens = self.vault.open(account.id, account.credentials)
-        return Source(reader, Grant(account.base_url, account.external_id, tokens.access), account.id)
+        grant = Grant(account.base_url, account.external_id, tokens.access)
+        return Source(reader, grant, account.id, account.token_version)
 
     async def refused(self, error: GatewayError, source: Source, ctx: JobContext) -> Outcome:
         """Write down what the failure says of the account; raise what another attempt may cure."""
@@ -68,6 +70,8 @@ class Asking:
             if account is not None and isinstance(error, RateLimited):
                 await remember(uow, account, error.wait)
             if account is not None and isinstance(error, AuthExpired):
+                if account.token_version != source.token_version:
+                    raise error  # it was connected again meanwhile: another attempt has the new tokens
                 await end_grant(uow, account, error.code)
         if isinstance(error, Postponed):
             return Snooze(error.wait, f"{error.code}: {error}")
