@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pgqueue.telemetry import Telemetry
+from pgqueue.worker import limits
+from pgqueue.worker.children.start import warm
+from pgqueue.worker.process import Worker
 from tests.sql.client import NO_TERM, Relay
 from tests.worker.children import (
     Answer,
@@ -115,6 +119,16 @@ async def test_recycled_children_leave_nothing_behind(hall: Hall) -> None:
         await until(lambda: hall.states().count("completed") == 220 and not executors(), patience=50)
         assert held() == before
     assert templates() == []
+
+
+async def test_only_a_worker_that_serves_a_queue_of_such_jobs_keeps_a_template(hall: Hall) -> None:
+    app.settings = app.settings.changed(queues={"default": {}, "other": {}})
+    for served, kept in (("other", 0), ("default", 1)):
+        worker = Worker(hall.app, hall.url, limits(hall.app, [served]), Telemetry([]))
+        await warm(worker.children, worker.runner, worker.slots.served)
+        assert len(templates()) == kept
+        if worker.children is not None:
+            await worker.children.close()
 
 
 @pytest.mark.parametrize("bound", [{"child_jobs": 1}, {"child_memory": "1MB"}])
