@@ -1,1 +1,1 @@
-"""The whole product in under a minute: `python -m domain.demo`."""
+"""The whole product in eleven scenes: `python -m domain.demo`; and in a storm: `python -m domain.demo.storm`."""

@@ -89,6 +89,7 @@ class Demo:
             self.screen.say(f"three organizations, four people, eight accounts; timeline: {self.outside.mastodon.url}")
             stage = Stage(app, tenants, self.outside, self.facts, self.screen, self.url)
             self.screen.announce(scenes)
+            self.screen.say("the workers start")
             await stage.until("the workers", lambda: self.facts.rows("SELECT FROM pgqueue.workers"))
             with self.screen:
                 for scene in scenes:
