@@ -39,7 +39,7 @@ class Listening:
             return
         server = self._make((LOOPBACK, self.port))
         self.port = server.socket.getsockname()[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         self._server, self._thread = server, thread
 
@@ -47,7 +47,11 @@ class Listening:
         """Stop listening."""
         server, self._server = self._server, None
         if server is not None:
-            server.shutdown()
+            ending = threading.Thread(target=server.shutdown)
+            ending.start()
+            while ending.is_alive():  # its loop looks up every half second, or when somebody calls
+                with suppress(OSError), socket.create_connection((LOOPBACK, self.port), timeout=1):
+                    ending.join(0.01)
             server.server_close()
         if self._thread is not None:
             self._thread.join()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgqueue import Context, bench
+from pgqueue.bench import measures
 from pgqueue.bench.kinds import Noop, some_jobs
 from pgqueue.bench.place import own_schema
 from pgqueue.bench.report import as_table
@@ -29,8 +30,9 @@ def schemas(conn: Connection) -> list[tuple[Any, ...]]:
 
 
 def test_it_measures_and_leaves_the_users_queue_alone(
-    database_url: str, conn: Connection, capsys: pytest.CaptureFixture[str]
+    database_url: str, conn: Connection, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(measures, "_ROUNDS", 1)  # each starts four worker processes
     mine = Queue(wake="off").enqueue(conn, next(some_jobs(Noop, 1)), context=Context("o", "u"))
     assert bench.run(database_url, jobs=300, json=True) == 0
     figures = json.loads(capsys.readouterr().out)
