@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PG15_BIN ?= /usr/lib/postgresql/15/bin
+# one more than there are processors: a third of the tests wait for processes most of their time
+TESTERS ?= 3
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,7 +21,7 @@ demo: $(READY) ## the application in eleven scenes, on a database of its own (AR
 	@$(BIN)/python -m domain.demo $(ARGS)
 
 test: $(READY) ## all tests (ARGS="-k words" for some)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTERS) $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, and which way imports point
 	@$(BIN)/ruff check .
@@ -36,7 +38,7 @@ bench: $(READY) ## figures of this machine (ARGS=--json for machines)
 
 # Debian packs no pgvector for PostgreSQL 15, so the application's tests stay on the embedded server.
 test-pg15: $(READY) ## the queue's tests on PostgreSQL 15 (PG15_BIN: its programs)
-	@PGQUEUE_TEST_BIN_DIR=$(PG15_BIN) $(BIN)/python -m pytest -n 2 \
+	@PGQUEUE_TEST_BIN_DIR=$(PG15_BIN) $(BIN)/python -m pytest -n $(TESTERS) \
 		--ignore=tests/domain --ignore=tests/embedded --ignore=tests/house $(ARGS)
 
 clean: ## remove what was made here, the environment too

@@ -210,13 +210,17 @@ AS $$
   WITH told AS MATERIALIZED (
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
   ), let_go AS MATERIALIZED (
-    SELECT t.id, t.permit, split_part(l, ' ', 1)::bigint AS given, substr(l, strpos(l, ' ') + 1) AS key
-    FROM told t, unnest(t.limits) AS l WHERE l ~ '^[0-9]{1,9} .'
+    SELECT t.id, t.permit, e.given, substr(l, length(e.given) + 2) AS key
+    FROM told t, unnest(t.limits) AS l, split_part(l, ' ', 1) AS e (given)
+    WHERE length(e.given) BETWEEN 1 AND 9 AND ltrim(e.given, '0123456789') = '' AND length(l) > length(e.given) + 1
   ), gone AS (
     DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
+  ), counted AS (
+    SELECT g.key, g.given, count(*) AS n, max(g.id) AS newest FROM let_go g GROUP BY g.key, g.given
   )
-  SELECT coalesce(array_agg(k.newest[2] || ' ' || k.key), '{}'), coalesce(array_agg(k.key) FILTER (WHERE k.n >= 5), '{}')
-  FROM (SELECT g.key, count(*) AS n, max(ARRAY[g.id, g.given]) AS newest FROM let_go g GROUP BY g.key) AS k
+  SELECT coalesce(array_agg(k.given || ' ' || k.key), '{}'), coalesce(array_agg(k.key) FILTER (WHERE k.n >= 5), '{}')
+  FROM (SELECT DISTINCT ON (c.key) c.key, c.given, sum(c.n) OVER (PARTITION BY c.key) AS n
+        FROM counted c ORDER BY c.key, c.newest DESC) AS k
 $$
 
 -- function: lowest_permits

@@ -62,7 +62,7 @@ async def test_nothing_that_can_be_sent_breaks_a_promise_of_the_description(api:
     api.tokens.clear()
     thorough = int(os.environ.get("HTTP_SCHEMA_EXAMPLES", "0"))
     configured = CONFIGURATION.format(
-        limit="" if thorough else "max-time = 25",
+        limit="" if thorough else "max-time = 15",
         examples=thorough or FEW,
         coverage=str(bool(thorough)).lower(),
         token=await api.token(owner),

@@ -78,7 +78,7 @@ async def test_a_job_that_ends_the_template_is_buried_too_and_another_template_i
 @pytest.mark.timeout(300)
 async def test_under_random_kills_every_job_has_exactly_one_effect(hall: Hall) -> None:
     app.settings = app.settings.changed(time_scale=100.0, max_crashes=100)
-    count, kills = 1000, 0
+    count, kills = 500, 0
     jobs = [Effect(number=n, how="async" if n % 2 else "sync") for n in range(count)]
     queue.enqueue_many(hall.conn, jobs, context=CONTEXT)
     async with hall.working():
@@ -88,7 +88,7 @@ async def test_under_random_kills_every_job_has_exactly_one_effect(hall: Hall) -
                 kills += 1
             await asyncio.sleep(0)
     assert sorted(hall.effects()) == sorted(f"effect {n}" for n in range(count))
-    assert kills > 50
+    assert kills > 25
     assert hall.ledger.crashes
 
 
