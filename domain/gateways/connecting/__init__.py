@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from domain.gateways.failures import GatewayError
     from domain.gateways.vault import Tokens
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ def refused_grant(response: httpx.Response) -> GatewayError | None:
     return Rejected("the network refused the code", code=code, status=response.status_code)
 
 
-def unreadable(what: str) -> Transient:
-    """Make the error of an answer that makes no sense. It may hold tokens, so nothing of it is repeated."""
-    return Transient(f"the answer is not {what}", code="bad_answer")
+def read(shape: type[Shape], response: httpx.Response, what: str) -> Shape:
+    """Read an answer. One that makes no sense may hold tokens all the same, so nothing of it is repeated."""
+    try:
+        return shape.model_validate_json(response.content)
+    except ValidationError:
+        raise Transient(f"the answer is not {what}", code="bad_answer") from None

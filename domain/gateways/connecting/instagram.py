@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field, ValidationError
 
 from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant, unreadable
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, read, refused_grant
 from domain.gateways.instagram import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -91,10 +91,7 @@ class InstagramDoor:
         # documented as parameters of the address; the composition root keeps httpx from logging addresses
         params = {"grant_type": "ig_exchange_token", "client_secret": client.secret, "access_token": short}
         response = await self._call("GET", f"{place.base_url}/access_token", params=params)
-        try:
-            token = _Long.model_validate_json(response.content)
-        except ValidationError:
-            raise unreadable("a token") from None
+        token = read(_Long, response, "a token")
         account = await self._account(place, token.access_token)
         return Arrival(
             external_id=account.user_id,
@@ -110,10 +107,7 @@ class InstagramDoor:
         params = {"fields": "user_id,username,name,profile_picture_url"}
         headers = {"Authorization": f"Bearer {access}"}
         response = await self._call("GET", f"{place.base_url}/me", headers=headers, params=params)
-        try:
-            return _Account.model_validate_json(response.content)
-        except ValidationError as error:
-            raise unreadable("an account") from error
+        return read(_Account, response, "an account")
 
 
 def _short(response: httpx.Response) -> str:
@@ -122,7 +116,4 @@ def _short(response: httpx.Response) -> str:
         return _Short.model_validate_json(response.content).access_token
     except ValidationError:
         pass
-    try:
-        return _Shorts.model_validate_json(response.content).data[0].access_token
-    except ValidationError:
-        raise unreadable("a token") from None
+    return read(_Shorts, response, "a token").data[0].access_token

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant, unreadable
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, read, refused_grant
 from domain.gateways.linkedin import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -80,16 +80,10 @@ class LinkedInDoor:
         }
         url = f"{self._access.login_url}/oauth/v2/accessToken"
         response = await self._call("POST", url, reads=True, data=content)
-        try:
-            token = _Token.model_validate_json(response.content)
-        except ValidationError:
-            raise unreadable("a token") from None
+        token = read(_Token, response, "a token")
         headers = {"Authorization": f"Bearer {token.access_token}"}
         response = await self._call("GET", f"{place.base_url}/v2/userinfo", headers=headers)
-        try:
-            member = _Member.model_validate_json(response.content)
-        except ValidationError as error:
-            raise unreadable("a member") from error
+        member = read(_Member, response, "a member")
         return Arrival(
             external_id=f"urn:li:person:{member.sub}",
             handle=member.name or member.sub,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ValidationError
 
 from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, Place, Trip, refused_grant, unreadable
+from domain.gateways.connecting import Arrival, Client, Place, Trip, read, refused_grant
 from domain.gateways.failures import GatewayError
 from domain.gateways.mastodon import PROVIDER
 from domain.gateways.vault import Tokens
@@ -63,10 +63,7 @@ class MastodonDoor:
         """Register on this server. Another registration does no harm: nobody uses it."""
         content = {"client_name": _NAME, "redirect_uris": place.redirect_uri, "scopes": SCOPES}
         response = await self._call("POST", f"{place.base_url}/api/v1/apps", reads=True, data=content)
-        try:
-            app = _App.model_validate_json(response.content)
-        except ValidationError:
-            raise unreadable("a registration") from None
+        app = read(_App, response, "a registration")
         return Client(app.client_id, app.client_secret)
 
     def address(self, place: Place, client: Client, trip: Trip) -> str:
@@ -94,16 +91,10 @@ class MastodonDoor:
         }
         # as reading: an answer that is lost leaves a token that nobody has
         response = await self._call("POST", f"{place.base_url}/oauth/token", reads=True, data=content)
-        try:
-            token = _Token.model_validate_json(response.content)
-        except ValidationError:
-            raise unreadable("a token") from None
+        token = read(_Token, response, "a token")
         headers = {"Authorization": f"Bearer {token.access_token}"}
         response = await self._call("GET", f"{place.base_url}/api/v1/accounts/verify_credentials", headers=headers)
-        try:
-            account = _Account.model_validate_json(response.content)
-        except ValidationError as error:
-            raise unreadable("an account") from error
+        account = read(_Account, response, "an account")
         return Arrival(
             external_id=account.id,
             handle=f"@{account.acct}",
