@@ -26,7 +26,7 @@ from domain.contexts.organizations import Organizations, organizations
 from domain.contexts.publishing import Publishing, publishing
 from domain.contexts.reading import Reading, reading
 from domain.gateways.breakers import Breakers
-from domain.gateways.guard import Guard, GuardedTransport
+from domain.gateways.guard import Guard, GuardedTransport, trust
 from domain.gateways.mail import Mailer, MailServer
 from domain.gateways.storage import Storage, open_storage
 from domain.gateways.vault import Vault
@@ -145,6 +145,7 @@ def _client(guard: Guard | None = None) -> httpx.AsyncClient:
         trust_env=False,  # a proxy variable must not decide where tokens are sent
         timeout=httpx.Timeout(30, connect=5),
         headers={"User-Agent": _USER_AGENT},
+        verify=trust(),
         transport=None if guard is None else GuardedTransport(guard),
     )
 

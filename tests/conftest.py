@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test: one server per run, one migrated template, one database per test.
+"""A real PostgreSQL for every test: one server per run, one migrated template, databases that are copies of it.
 
 PGQUEUE_TEST_DATABASE_URL   use this server (its user must be allowed to create databases)
 PGQUEUE_TEST_BIN_DIR        start the embedded server with another PostgreSQL's programs
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from pgqueue.embedded import temporary_server
 from pgqueue.migrate import upgrade
 from pgqueue.testing import temporary_database
+from tests.kept import KeptDatabase, connections_left, keep_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -68,10 +68,27 @@ def template(server: str) -> Iterator[str]:
         yield dbname(url)
 
 
+@pytest.fixture(scope="session")
+def kept_database(server: str, template: str) -> Iterator[KeptDatabase]:
+    """What most tests have after each other."""
+    with keep_database(server, template) as kept:
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def renewal() -> str:
+    """What else makes the kept database new, besides the queue's own tables."""
+    return "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+
+
 @pytest.fixture
-def database_url(server: str, template: str) -> Iterator[str]:
-    """A database of the test's own; whoever leaves a connection on it fails the test."""
-    with new_database(server, template) as url:
+def database_url(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
+    """A database as if new, or really new where the mark says so; whoever leaves a connection on it fails the test."""
+    if request.node.get_closest_marker("own_database"):
+        opened = new_database(server, request.getfixturevalue("template"))
+    else:
+        opened = request.getfixturevalue("kept_database").renewed(request.getfixturevalue("renewal"))
+    with opened as url:
         yield url
 
 
@@ -136,20 +153,6 @@ def new_database(server: str, template: str = "template0") -> Iterator[str]:
     """The address of one more database, without connections at the end."""
     with temporary_database(server, template) as url:
         yield url
-        left = _connections_left(server, dbname(url))
+        with psycopg.connect(server, autocommit=True) as admin:
+            left = connections_left(admin, dbname(url))
         assert not left, f"connections left open by the test: {left}"
-
-
-def _connections_left(server: str, name: str, patience: float = 2.0) -> list[tuple[Any, ...]]:
-    """Who is still connected; a connection that is just closing is given a moment to be gone."""
-    deadline = time.monotonic() + patience
-    with psycopg.connect(server, autocommit=True) as admin:
-        while True:
-            left = admin.execute(
-                """SELECT pid, application_name, state, left(query, 200) FROM pg_stat_activity
-                   WHERE datname = %s AND backend_type = 'client backend'""",
-                [name],
-            ).fetchall()
-            if not left or time.monotonic() > deadline:
-                return left
-            admin.execute("SELECT pg_sleep(0.005)")

@@ -7,6 +7,7 @@ name that answers differently a moment later changes nothing, and the certificat
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -146,13 +147,18 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
     """Lets an HTTP client go where the guard permits, whatever address a user or a redirect named."""
 
     def __init__(self, guard: Guard) -> None:
-        context = ssl.create_default_context()
-        super().__init__(verify=context, trust_env=False)
+        super().__init__(verify=trust(), trust_env=False)
         # httpx takes no network backend; its transport is a thin coat around this pool
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
+            ssl_context=trust(),
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,
             network_backend=guard,
         )
+
+
+@functools.cache
+def trust() -> ssl.SSLContext:
+    """Whose certificates are believed: read once for all clients, since it takes 20 ms."""
+    return ssl.create_default_context()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -14,7 +13,7 @@ import httpcore
 from standardwebhooks import Webhook
 
 from domain.gateways.failures import GatewayError, RateLimited, Rejected, Transient, UnknownOutcome
-from domain.gateways.guard import Blocked, Guard
+from domain.gateways.guard import Blocked, Guard, trust
 from domain.gateways.waiting import requested_wait
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Webhooks:
         self._breakers = breakers
         self._deadline = deadline.total_seconds()
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=trust(),
             network_backend=guard,
             max_connections=20,
             max_keepalive_connections=0,  # a kept connection would outlive what we know of its address

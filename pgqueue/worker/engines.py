@@ -1,30 +1,32 @@
-"""SQLAlchemy engines for what jobs do in transactions, made when first needed."""
+"""SQLAlchemy engines for what jobs do in transactions, made when first needed.
+
+So is SQLAlchemy imported: a worker whose jobs have no transactions is without its 20 MB.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from pgqueue.db import sqlalchemy_url
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Session
 
 _ISOLATION = {"isolation_level": "READ COMMITTED"}
 # Nothing else ends it: a frozen process still answers the server's keepalives, and those of a host that is gone go
 # unanswered for two hours by default. What the role or the server set narrower stays.
-_IDLE_AT_MOST = sa.text("""
+_IDLE_AT_MOST = """
     SELECT set_config('idle_in_transaction_session_timeout', (:milliseconds)::text, true)
     WHERE current_setting('idle_in_transaction_session_timeout')::interval
       NOT BETWEEN interval '1 ms' AND (:milliseconds) * interval '1 ms'
-""")
+"""
 IDLE = 60.0  # seconds
 _LONGEST = 2**31 - 1  # milliseconds that PostgreSQL takes
-_IDENTITY = sa.text("SELECT current_database(), (SELECT system_identifier FROM pg_catalog.pg_control_system())")
+_IDENTITY = "SELECT current_database(), (SELECT system_identifier FROM pg_catalog.pg_control_system())"
 
 
 class Engines:
@@ -45,13 +47,16 @@ class Engines:
         The server ends its transaction when nothing comes for ``idle`` seconds: else a process that is frozen in it
         would keep what it locked, and the job, from everybody.
         """
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.orm import Session
+
         if self._engine is None:
-            self._engine = sa.create_engine(self._url, **self._pool)
+            self._engine = create_engine(self._url, **self._pool)
         if self._given[0] is not None:
             self._check(self._given[0].url)
         session = Session(self._engine, expire_on_commit=False)
         try:
-            session.connection(execution_options=_ISOLATION).execute(_IDLE_AT_MOST, _milliseconds(idle))
+            session.connection(execution_options=_ISOLATION).execute(text(_IDLE_AT_MOST), _milliseconds(idle))
         except BaseException:
             session.close()
             raise
@@ -59,6 +64,7 @@ class Engines:
 
     async def async_session(self, idle: float = IDLE, /) -> AsyncSession:
         """Return the same as an asynchronous session."""
+        from sqlalchemy import text
         from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
         if self._async_engine is None:
@@ -68,7 +74,7 @@ class Engines:
         session = AsyncSession(self._async_engine, expire_on_commit=False)
         try:
             connection = await session.connection(execution_options=_ISOLATION)
-            await connection.execute(_IDLE_AT_MOST, _milliseconds(idle))
+            await connection.execute(text(_IDLE_AT_MOST), _milliseconds(idle))
         except BaseException:
             await asyncio.shield(session.close())  # as its own `async with` does: a second cancellation may come
             raise
@@ -76,14 +82,16 @@ class Engines:
 
     def _check(self, url: sa.URL) -> None:
         """Refuse an App whose engine is on another database: effects and completion would not be one commit."""
+        from sqlalchemy import NullPool, create_engine, text
+
         address = url.set(drivername="postgresql+psycopg")
         known = address.render_as_string()
         if known in self._checked:
             return
-        ours, theirs = (sa.create_engine(each, poolclass=sa.NullPool) for each in (self._url, address))
+        ours, theirs = (create_engine(each, poolclass=NullPool) for each in (self._url, address))
         try:
             with ours.connect() as one, theirs.connect() as other:
-                same = one.execute(_IDENTITY).one() == other.execute(_IDENTITY).one()
+                same = one.execute(text(_IDENTITY)).one() == other.execute(text(_IDENTITY)).one()
         finally:
             ours.dispose()
             theirs.dispose()

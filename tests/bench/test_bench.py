@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
+pytestmark = pytest.mark.own_database
+
 
 def schemas(conn: Connection) -> list[tuple[Any, ...]]:
     return conn.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pgqueue%' ORDER BY 1").fetchall()

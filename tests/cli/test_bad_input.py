@@ -117,6 +117,7 @@ def test_a_schema_name_that_cannot_be_one_is_refused(cli: Cli, name: str) -> Non
     assert "not usable" in ran.err
 
 
+@pytest.mark.own_database
 def test_a_command_may_be_stopped_by_the_server(cli: Cli, conn: Conn) -> None:
     conn.execute("ALTER TABLE pgqueue.outbox RENAME TO elsewhere")
     conn.execute("DROP VIEW pgqueue.all_jobs")

@@ -192,6 +192,7 @@ def test_settings_that_lose_data_are_found(conn: Conn) -> None:
         assert (f"setting-{name.replace('_', '-')}" in codes) == (row[0] == "off")
 
 
+@pytest.mark.own_database
 def test_a_check_that_may_not_look_does_not_hide_the_others(
     conn: Conn, look: Callable[..., dict[str, Finding]]
 ) -> None:

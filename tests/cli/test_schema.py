@@ -44,6 +44,7 @@ def test_autogenerate_finds_no_difference_in_a_schema_of_another_name(empty_data
         engine.dispose()
 
 
+@pytest.mark.own_database
 @pytest.mark.parametrize(
     "change",
     [

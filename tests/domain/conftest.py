@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from domain.models import Base
 from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
 from pgqueue.testing import temporary_database
-from tests.conftest import dbname
+from tests.conftest import dbname, sqlalchemy_address
 from tests.domain.api import Api, open_api
 from tests.domain.world import Outside, World, open_world
+from tests.kept import KEEPER, KeptDatabase, keep_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,6 +34,27 @@ def template(server: str, pgvector: None) -> Iterator[str]:
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         command.upgrade(config, "heads")
         yield dbname(url)
+
+
+@pytest.fixture(scope="session")
+def kept_database(server: str, template: str) -> Iterator[KeptDatabase]:
+    """What most tests of the domain have after each other."""
+    with keep_database(server, template) as kept:
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def renewal() -> str:
+    return "; ".join(f"DELETE FROM {table.fullname}" for table in reversed(Base.metadata.sorted_tables))
+
+
+@pytest.fixture(scope="package")
+async def kept_engine(kept_database: KeptDatabase, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
+    """As long as the event loop of these tests: what it has compiled and connected serves the next one too."""
+    url = sqlalchemy_address(kept_database.url)
+    engine = create_async_engine(url, connect_args={"application_name": KEEPER})
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -75,9 +99,11 @@ def outside(
 
 
 @pytest.fixture
-async def world(database_url: str, outside: Outside, tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
+async def world(
+    database_url: str, kept_engine: AsyncEngine, outside: Outside, tmp_path: Path, anyio_backend: str
+) -> AsyncIterator[World]:
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
-    async with open_world(database_url, outside, tmp_path / "objects") as opened:
+    async with open_world(database_url, kept_engine, outside, tmp_path / "objects") as opened:
         yield opened
 
 

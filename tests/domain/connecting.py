@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from domain.gateways.guard import trust
 from domain.models import SocialAccount
 from domain.standins import InstagramStandIn, LinkedInStandIn, MastodonStandIn
 from pgqueue import Context
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
     from uuid import UUID
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from domain.contexts.accounts import Accounts
     from domain.standins.faults import Faults
@@ -82,7 +85,7 @@ def owner_of(tenant: Tenant) -> Context:
 
 async def visit(url: str) -> dict[str, str]:
     """Do what a browser does: open the network's page, and be sent back to us."""
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, verify=trust()) as browser:
         response = await browser.get(url)
     assert response.status_code == 302, response.text
     location = response.headers["location"]
@@ -91,7 +94,9 @@ async def visit(url: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_connecting(url: str, outside: Outside, directory: Path) -> AsyncIterator[Connecting]:
+async def open_connecting(
+    url: str, engine: AsyncEngine, outside: Outside, directory: Path
+) -> AsyncIterator[Connecting]:
     """Open a world with all networks, in which the plans allow more than one account."""
     with InstagramStandIn() as instagram, LinkedInStandIn() as linkedin:
         for network in (instagram, linkedin):
@@ -107,7 +112,7 @@ async def open_connecting(url: str, outside: Outside, directory: Path) -> AsyncI
             "linkedin_url": linkedin.url,
             "linkedin_login_url": linkedin.url,
         }
-        async with open_world(url, outside, directory, **settings) as world:
+        async with open_world(url, engine, outside, directory, **settings) as world:
             await world.execute("UPDATE smm.organizations SET plan = 'pro'")
             yield Connecting(world, instagram, linkedin)
 

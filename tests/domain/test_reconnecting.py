@@ -27,14 +27,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from tests.domain.world import Outside
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def on(database_url: str, outside: Outside, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Connecting]:
-    async with open_connecting(database_url, outside, tmp_path / "objects") as opened:
+async def on(
+    database_url: str, kept_engine: AsyncEngine, outside: Outside, tmp_path: Path, anyio_backend: str
+) -> AsyncIterator[Connecting]:
+    async with open_connecting(database_url, kept_engine, outside, tmp_path / "objects") as opened:
         yield opened
 
 

@@ -12,11 +12,10 @@ import httpx
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Row, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.app import Application, compose
 from domain.gateways.breakers import Breakers
-from domain.gateways.guard import Guard, GuardedTransport
+from domain.gateways.guard import Guard, GuardedTransport, trust
 from domain.gateways.vault import Tokens
 from domain.jobs import JOBS
 from domain.models import Membership, Organization, PublishAttempt, ScheduledPost, SocialAccount, User, new_id
@@ -26,12 +25,13 @@ from pgqueue.telemetry import Telemetry
 from pgqueue.wake import ready_channel
 from pgqueue.worker import limits
 from pgqueue.worker.process import Worker
-from tests.conftest import sqlalchemy_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
     from uuid import UUID
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
     from pgqueue.telemetry import Subscriber
@@ -185,11 +185,12 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -> AsyncIterator[World]:
+async def open_world(
+    url: str, engine: AsyncEngine, outside: Outside, directory: Path, **more: Any
+) -> AsyncIterator[World]:
     settings = Settings(file=CONFIGURATION, database_url=url, poll="100ms", environment={})
     queue = AsyncQueue(settings, wake="off")
     configuration = _configuration(outside, directory, more)
-    engine = create_async_engine(sqlalchemy_address(url))
     breakers = Breakers(settings, fail_max=6)  # as many as two notices have attempts: both can die
     try:
         asked: list[str] = []
@@ -200,7 +201,7 @@ async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -
         hooks = {"request": [note]}
         guarded = GuardedTransport(Guard(configuration.webhook_exceptions))
         async with (
-            httpx.AsyncClient(trust_env=False, event_hooks=hooks) as http,
+            httpx.AsyncClient(trust_env=False, event_hooks=hooks, verify=trust()) as http,
             httpx.AsyncClient(transport=guarded, event_hooks=hooks) as guarded_http,
         ):
             app = compose(engine, http, configuration, queue, breakers, outside=guarded_http)
@@ -226,7 +227,6 @@ async def open_world(url: str, outside: Outside, directory: Path, **more: Any) -
             await world.stop()
     finally:
         breakers.close()
-        await engine.dispose()
 
 
 def _configuration(outside: Outside, directory: Path, more: dict[str, Any]) -> DomainSettings:

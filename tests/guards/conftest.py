@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgqueue import Breakers, Settings
-from tests.sql.conftest import shared_database_url  # noqa: F401 - a fixture is used by its name
-from tests.worker.conftest import database_url, hall  # noqa: F401 - fixtures are used by their names
+from tests.worker.conftest import hall  # noqa: F401 - a fixture is used by its name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def make(database_url: str) -> Iterator[Make]:  # noqa: F811 - the fixture by its name
+def make(database_url: str) -> Iterator[Make]:
     """Breakers as different processes have them, on the test's database unless told otherwise."""
     made = []
 

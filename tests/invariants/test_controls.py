@@ -39,6 +39,8 @@ from tests.sql.client import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.own_database
+
 GATE = 4711
 
 

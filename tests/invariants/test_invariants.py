@@ -22,6 +22,8 @@ from tests.sql.client import Claimed, Connection, Relay, claim, ended, expire_le
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.own_database
+
 ROUNDS = int(os.environ.get("PGQUEUE_INVARIANTS_ROUNDS", "120"))
 DRAIN_LIMIT = 5000
 

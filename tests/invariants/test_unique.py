@@ -24,6 +24,8 @@ from tests.invariants.uniques import (
     at_the_end,
 )
 
+pytestmark = pytest.mark.own_database
+
 
 @pytest.mark.timeout(600)
 def test_no_two_live_jobs_are_equal_and_every_enqueue_leads_to_one(

@@ -30,6 +30,8 @@ from tests.sql.client import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.own_database
+
 COUNT = 50_000
 ARGS = json.dumps({"body": "x" * 218})
 FILL = """

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import cast
 
+import pytest
+
 from tests.plans.test_hot_queries import buffers
 from tests.sql.client import NO_TERM, Connection, Relay, claim, ended, enqueue_row, settle, statement
+
+pytestmark = pytest.mark.own_database
 
 RELAY = statement("relay").replace("%(term)s", "%(term)s::interval")
 

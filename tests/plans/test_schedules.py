@@ -6,10 +6,15 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from pgqueue.queries.schedules import Recurrence
 
 if TYPE_CHECKING:
     from tests.sql.client import Connection
+
+
+pytestmark = pytest.mark.own_database
 
 FILL = """
 INSERT INTO pgqueue.schedules (name, kind, queue, cron, organization_id, user_id, next_run_at)

@@ -10,6 +10,8 @@ import pytest
 from tests.plans.test_hot_queries import buffers, fill_some
 from tests.sql.client import NO_TERM, Connection, Relay, claim, statement
 
+pytestmark = pytest.mark.own_database
+
 LIVE = 30_000
 ENQUEUE = """
 SELECT count(pgqueue.enqueue('K', '{}', 'org', 'user', unique_key => n::text, unique_while => %(while)s,

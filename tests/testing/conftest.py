@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from pgqueue.testing import prepare
+from pgqueue.testing import prepare, temporary_database
 from tests.conftest import sqlalchemy_address
-from tests.sql.conftest import shared_database_url  # noqa: F401 - a fixture is used by its name
 from tests.testing.jobs import application, async_queue, queue
 
 if TYPE_CHECKING:
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def prepared(shared_database_url: str) -> str:  # noqa: F811 - the fixture by its name
-    with psycopg.connect(shared_database_url) as conn:
-        conn.execute("CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, note text NOT NULL)")
-    prepare(shared_database_url, application(queue, []))
-    return shared_database_url
+def prepared(server: str, template: str) -> Iterator[str]:
+    with temporary_database(server, template) as url:
+        with psycopg.connect(url) as conn:
+            conn.execute("CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, note text NOT NULL)")
+        prepare(url, application(queue, []))
+        yield url
 
 
 @pytest.fixture
