@@ -10,6 +10,8 @@ TESTERS ?= 3
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# where it is set, each of the hundreds of processes that the tests start compiles every module anew (0.2 s each)
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types check bench test-pg15 clean
