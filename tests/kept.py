@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from pgqueue.testing import temporary_database
-from tests.sql.client import advance_clock, column
+from tests.sql.client import column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +37,7 @@ WHERE relnamespace = 'pgqueue'::regnamespace AND (
   (relkind = 'r' AND relname ~ '^finished_jobs_\d+$' AND
    to_date(right(relname, 8), 'YYYYMMDD') - (now() AT TIME ZONE 'UTC')::date NOT BETWEEN 0 AND 9))
 """
+_CLOCK = "SELECT pg_get_functiondef('pgqueue.clock'::regproc)"
 _RENEWAL = "; ".join(
     [
         "SET LOCAL lock_timeout = '2s'",  # whoever left a transaction open is found here
@@ -56,6 +56,7 @@ class KeptDatabase:
     def __init__(self, url: str) -> None:
         self.url = url
         self._conn: Connection = _connect(url)
+        [self._clock] = column(self._conn, _CLOCK)
         self._stamp = self._conn.execute("SELECT version, least_worker FROM pgqueue.stamp").fetchone()
 
     @contextmanager
@@ -66,6 +67,8 @@ class KeptDatabase:
         """
         conn = self._connection()
         with conn.transaction():
+            if [self._clock] != column(conn, _CLOCK):
+                conn.execute(self._clock)
             _make_new(conn)
             conn.execute("UPDATE pgqueue.stamp SET version = %s, least_worker = %s, carried_as = NULL", self._stamp)
             conn.execute(more)
@@ -111,7 +114,6 @@ def _make_new(conn: Connection) -> None:
     conn.execute(_RENEWAL)
     for drop in column(conn, _GROWN):
         conn.execute(drop)
-    advance_clock(conn, timedelta())
     conn.execute("SELECT pgqueue.make_days(9)")
 
 

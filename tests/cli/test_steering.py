@@ -111,7 +111,7 @@ def test_one_worker_is_named_by_the_beginning_of_its_id(cli: Cli, conn: Conn) ->
 
 def test_nobody_to_ask_is_told(cli: Cli, conn: Conn) -> None:
     worker(conn)
-    for words, told in ((("--queue", "nowhere"), "serves 'nowhere'"), (("00",), "is no worker")):
+    for words, told in ((("--queue", "nowhere"), "serves 'nowhere'"), (("none",), "is no worker")):
         ran = cli("workers", "restart", *words)
         assert ran.code == 2
         assert told in ran.err
