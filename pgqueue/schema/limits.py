@@ -41,9 +41,9 @@ def limits(tables: sa.MetaData, clock: sa.TextClause) -> None:
         "freed",
         tables,
         bigint("id", ids, primary_key=True, server_default=ids.next_value()),
-        bigint("permit", nullable=False),
+        sa.Column("permits", ARRAY(sa.BigInteger), nullable=False),
         sa.Column("limits", ARRAY(sa.Text), nullable=False),
-        postgresql_with=_VACUUMED,
+        postgresql_with=_VACUUMED | {"toast_tuple_target": 8160},
     )
 
 

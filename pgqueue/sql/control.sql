@@ -32,8 +32,8 @@ BEGIN
                    0, e.max_attempts, 0, 0, e.enqueued_at, coalesce(e.run_at, e.enqueued_at + e.delay), e.args, '[]'
             FROM enqueued e) AS c, (SELECT pgqueue.clock() AS now) AS n
     ), freed AS (
-      INSERT INTO pgqueue.freed (permit, limits)
-      SELECT w.permit, w.limits FROM waiting w WHERE w.permit IS NOT NULL AND w.position IS NOT NULL
+      INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(w.permit), array_agg(l)
+      FROM waiting w, unnest(w.limits) AS l WHERE w.permit IS NOT NULL AND w.position IS NOT NULL HAVING count(*) > 0
     )
     SELECT 'cancelled' INTO result FROM waiting UNION ALL SELECT 'cancelled' FROM enqueued UNION ALL SELECT 'asked' FROM asked;
     EXIT WHEN result IS NOT NULL;

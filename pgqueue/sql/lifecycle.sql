@@ -367,8 +367,8 @@ BEGIN
     OR EXISTS (SELECT FROM pgqueue.jobs h WHERE h.hold >= 'unique:' AND h.hold < 'unique;' AND NOT EXISTS (
       SELECT FROM pgqueue.jobs l WHERE l.unique_hash = decode(substr(h.hold, 8), 'hex') OFFSET 0))
     OR EXISTS (SELECT FROM pgqueue.rate_waits w WHERE w.due_at <= (SELECT pgqueue.clock()))
-    OR cardinality(pgqueue.freed_read(coalesce((freed ->> 'seen')::bigint, pg_sequence_last_value('pgqueue.freed_mark'), 0),
-                                      coalesce((freed ->> 'gaps')::int8multirange, '{}'), 1)) > 0
+    OR (SELECT f.more FROM pgqueue.freed_read(coalesce((freed ->> 'seen')::bigint, pg_sequence_last_value('pgqueue.freed_mark'), 0),
+                                              coalesce((freed ->> 'gaps')::int8multirange, '{}'), 0) AS f)
     OR EXISTS (
       SELECT FROM (SELECT m.queue, m.lane, greatest(pg_sequence_last_value(m.mark), 1) AS v,
                           coalesce(pg_sequence_last_value(m.head), 0) AS h FROM pgqueue.marks m OFFSET 0) k
@@ -676,7 +676,8 @@ AS $$
       g.attempt, g.max_attempts, g.crashes, g.claims, g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.args, g.errors
     FROM gone g, (SELECT pgqueue.clock() AS moment) c WHERE g.keep > 0
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
+    INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(g.permit), array_agg(l)
+    FROM gone g, unnest(g.limits) AS l WHERE g.permit IS NOT NULL HAVING count(*) > 0
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 
@@ -708,7 +709,8 @@ AS $$
     FROM told t WHERE j.id = ANY (ids) AND j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
     RETURNING j.id, j.permit, j.limits
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits) SELECT c.permit, c.limits FROM changed c WHERE c.permit IS NOT NULL
+    INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(c.permit), array_agg(l)
+    FROM changed c, unnest(c.limits) AS l WHERE c.permit IS NOT NULL HAVING count(*) > 0
   ) SELECT coalesce(array_agg(c.id), '{}') FROM changed c
 $$
 
@@ -753,7 +755,8 @@ AS $$
       SELECT e.entry FROM jsonb_array_elements(g.errors) WITH ORDINALITY AS e (entry, n)
       WHERE e.entry ? 'requeued_by' ORDER BY e.n DESC LIMIT 1) AS last ON true
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits) SELECT g.permit, g.limits FROM gone g WHERE g.permit IS NOT NULL
+    INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(g.permit), array_agg(l)
+    FROM gone g, unnest(g.limits) AS l WHERE g.permit IS NOT NULL HAVING count(*) > 0
   ) SELECT coalesce(array_agg(g.id), '{}') FROM gone g
 $$
 

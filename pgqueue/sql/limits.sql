@@ -184,19 +184,21 @@ END
 $$
 
 -- function: freed_read
--- What the relay may read of the freed permits: first the gaps, then everything after the highest id it has seen.
-CREATE OR REPLACE FUNCTION pgqueue.freed_read(seen bigint, gaps int8multirange, batch integer)
-RETURNS bigint[] LANGUAGE sql VOLATILE
+-- What the relay may read of the freed permits: first the gaps, then everything after the highest id it has seen, until
+-- they are a batch; and whether there is more.
+CREATE OR REPLACE FUNCTION pgqueue.freed_read(seen bigint, gaps int8multirange, batch integer, OUT ids bigint[], OUT more boolean)
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
-  SELECT coalesce(array_agg(id), '{}') FROM (
-    (SELECT f.id FROM unnest(freed_read.gaps) AS gap
-       JOIN pgqueue.freed f ON f.id >= lower(gap) AND f.id < upper(gap) AND f.id <= freed_read.seen
-      ORDER BY f.id LIMIT freed_read.batch)
-    UNION ALL
-    (SELECT f.id FROM pgqueue.freed f WHERE f.id > freed_read.seen ORDER BY f.id LIMIT freed_read.batch)
-  ) AS found
+  SELECT coalesce(array_agg(b.id) FILTER (WHERE b.ahead < batch), '{}'), coalesce(bool_or(b.ahead >= batch), false) FROM (
+    SELECT found.id, sum(found.n) OVER (ORDER BY found.id) - found.n AS ahead FROM (
+      (SELECT f.id, cardinality(f.permits) AS n FROM unnest(freed_read.gaps) AS gap
+         JOIN pgqueue.freed f ON f.id >= lower(gap) AND f.id < upper(gap) AND f.id <= freed_read.seen
+        ORDER BY f.id LIMIT freed_read.batch + 1)
+      UNION ALL
+      (SELECT f.id, cardinality(f.permits) AS n FROM pgqueue.freed f WHERE f.id > freed_read.seen ORDER BY f.id LIMIT freed_read.batch + 1)
+    ) AS found) AS b
 $$
 
 -- function: take_freed
@@ -208,10 +210,10 @@ SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH told AS MATERIALIZED (
-    DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permit, f.limits
+    DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permits, f.limits
   ), let_go AS MATERIALIZED (
-    SELECT t.id, t.permit, e.given, substr(l, length(e.given) + 2) AS key
-    FROM told t, unnest(t.limits) AS l, split_part(l, ' ', 1) AS e (given)
+    SELECT t.id, u.permit, e.given, substr(l, length(e.given) + 2) AS key
+    FROM told t, unnest(t.permits, t.limits) AS u (permit, l), split_part(l, ' ', 1) AS e (given)
     WHERE length(e.given) BETWEEN 1 AND 9 AND ltrim(e.given, '0123456789') = '' AND length(l) > length(e.given) + 1
   ), gone AS (
     DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
@@ -252,11 +254,13 @@ DECLARE
   candidate bigint := (state ->> 'candidate')::bigint;
   candidate_xid xid8 := (state ->> 'candidate_xid')::xid8;
   settled boolean := coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid, false);
-  ids constant bigint[] := pgqueue.freed_read(seen, gaps, batch);
+  ids bigint[];
+  more boolean;
   lows jsonb := coalesce(state -> 'lows', '{}');
   told record;
   woken text[] := '{}';
 BEGIN
+  SELECT f.ids, f.more INTO ids, more FROM pgqueue.freed_read(seen, gaps, batch) AS f;
   IF cardinality(ids) > 0 THEN
     SELECT * INTO told FROM pgqueue.take_freed(ids);
     IF cardinality(told.busy) > 0 THEN lows := pgqueue.lowest_permits(told.busy, lows); END IF;
@@ -265,7 +269,7 @@ BEGIN
     gaps := (gaps + int8multirange(int8range(seen, top, '(]')))
             - (SELECT range_agg(int8range(i, i, '[]')) FROM unnest(ids) AS i);
   END IF;
-  IF settled AND cardinality(ids) < batch THEN
+  IF settled AND NOT more THEN
     gaps := gaps * int8multirange(int8range(candidate, NULL, '()'));
     IF least(candidate, (SELECT min(i) - 1 FROM unnest(ids) AS i)) > mark THEN
       PERFORM setval('pgqueue.freed_mark', least(candidate, (SELECT min(i) - 1 FROM unnest(ids) AS i)));
@@ -275,7 +279,7 @@ BEGIN
     candidate := last_id;
     candidate_xid := own_xid;
   END IF;
-  RETURN jsonb_build_object('woken', to_jsonb(woken), 'more', cardinality(ids) >= batch, 'state', jsonb_build_object('lows', lows,
+  RETURN jsonb_build_object('woken', to_jsonb(woken), 'more', more, 'state', jsonb_build_object('lows', lows,
     'seen', top, 'gaps', gaps::text, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$
@@ -305,8 +309,8 @@ BEGIN
       ORDER BY j.enqueued_at, j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
     WHERE r.free > 0 LIMIT batch);
   IF cardinality(due) > 0 THEN RETURN QUERY SELECT * FROM pgqueue.seat(due, lows); END IF;
-  INSERT INTO pgqueue.freed (permit, limits)
-  SELECT 0, ARRAY[k.given || ' ' || k.key] FROM pgqueue.room(keys, given, lows) AS r
+  INSERT INTO pgqueue.freed (permits, limits)
+  SELECT '{0}', ARRAY[k.given || ' ' || k.key] FROM pgqueue.room(keys, given, lows) AS r
   JOIN unnest(keys, given) AS k (key, given) ON k.key = r.key
   WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key)
     AND (cardinality(due) = 0 OR EXISTS (
@@ -434,8 +438,8 @@ CREATE OR REPLACE FUNCTION pgqueue.look_again(name text)
 RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
   WITH told AS (
-    INSERT INTO pgqueue.freed (permit, limits)
-    SELECT 0, ARRAY[(SELECT l FROM pgqueue.jobs j, unnest(j.limits) AS l
+    INSERT INTO pgqueue.freed (permits, limits)
+    SELECT '{0}', ARRAY[(SELECT l FROM pgqueue.jobs j, unnest(j.limits) AS l
                      WHERE j.hold = h.hold AND substr(l, strpos(l, ' ') + 1) = substr(h.hold, 7) ORDER BY j.enqueued_at DESC, j.id DESC LIMIT 1)]
     FROM (SELECT DISTINCT j.hold FROM pgqueue.jobs j WHERE j.hold = 'limit:' || look_again.name
             OR (j.hold > 'limit:' || look_again.name || '=' AND j.hold < 'limit:' || look_again.name || '>')) AS h
@@ -471,9 +475,10 @@ BEGIN
   ), given AS (
     INSERT INTO pgqueue.permits (key, number, job_id) SELECT recall.name, n.number, n.id FROM numbered n WHERE NOT n.waits
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits)
-    SELECT n.permit, n.limits FROM numbered n WHERE n.waits AND n.permit IS NOT NULL
-    UNION ALL SELECT 0, ARRAY[element] WHERE EXISTS (SELECT FROM numbered n WHERE n.waits)
+    INSERT INTO pgqueue.freed (permits, limits)
+    SELECT array_agg(n.permit), array_agg(l) FROM numbered n, unnest(n.limits) AS l
+    WHERE n.waits AND n.permit IS NOT NULL HAVING count(*) > 0
+    UNION ALL SELECT '{0}', ARRAY[element] WHERE EXISTS (SELECT FROM numbered n WHERE n.waits)
   ), changed AS (
     UPDATE pgqueue.jobs j SET limits = array_remove(coalesce(j.limits, '{}'), element) || element, permit = n.number,
       position = CASE WHEN NOT n.waits THEN j.position END, run_at = CASE WHEN NOT n.waits THEN j.run_at END,
@@ -492,7 +497,8 @@ SELECT pgqueue.recall(%(name)s, %(batch)s) AS recalled
 -- What is limited, and what counts against it; what was let go and not read yet is not counted.
 WITH taken AS (
   SELECT p.key, count(*) AS jobs, max(p.job_id) AS newest FROM pgqueue.permits p
-  WHERE NOT EXISTS (SELECT FROM pgqueue.freed f WHERE f.permit = p.number) GROUP BY p.key
+  WHERE NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = p.number)
+  GROUP BY p.key
 ), held AS (
   SELECT substr(j.hold, 7) AS key, count(*) AS jobs, max(j.id) AS newest FROM pgqueue.jobs j
   WHERE j.hold >= 'limit:' AND j.hold < 'limit;' GROUP BY j.hold
@@ -524,11 +530,11 @@ ORDER BY 1
 
 -- name: sweep_permits
 -- The net: a permit whose job has let it go without a word. Expected: none.
-INSERT INTO pgqueue.freed (permit, limits)
-SELECT p.number, ARRAY['0 ' || p.key] FROM pgqueue.permits p LEFT JOIN pgqueue.jobs j ON j.id = p.job_id
+INSERT INTO pgqueue.freed (permits, limits)
+SELECT ARRAY[p.number], ARRAY['0 ' || p.key] FROM pgqueue.permits p LEFT JOIN pgqueue.jobs j ON j.id = p.job_id
 WHERE (j.permit = p.number AND j.position IS NOT NULL) IS NOT TRUE
-  AND NOT EXISTS (SELECT FROM pgqueue.freed f WHERE f.permit = p.number)
-RETURNING permit
+  AND NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = p.number)
+RETURNING permits[1]
 
 -- name: sweep_held
 -- The net: jobs that wait for a key of which nobody has a permit are looked at again.

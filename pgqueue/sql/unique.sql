@@ -98,7 +98,8 @@ AS $$
   ), new AS MATERIALIZED (
     SELECT t.*, t.later OR t.recounts AS leaves FROM timed t
   ), freed AS (
-    INSERT INTO pgqueue.freed (permit, limits) SELECT n.had, n.counted FROM new n WHERE n.leaves AND n.ready AND n.had IS NOT NULL
+    INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(n.had), array_agg(l)
+    FROM new n, unnest(n.counted) AS l WHERE n.leaves AND n.ready AND n.had IS NOT NULL HAVING count(*) > 0
   )
   UPDATE pgqueue.jobs j
   SET args = n.args, payload_version = n.payload_version, max_attempts = n.max_attempts, user_id = n.user_id,

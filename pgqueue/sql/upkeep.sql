@@ -75,7 +75,8 @@ SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, f
 WHERE j.id = ANY (ARRAY(SELECT g.id FROM gone g))
 RETURNING j.id, j.queue, j.kind, j.crashes, j.permit, j.limits
 ), freed AS (
-  INSERT INTO pgqueue.freed (permit, limits) SELECT r.permit, r.limits FROM rescued r WHERE r.permit IS NOT NULL
+  INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(r.permit), array_agg(l)
+  FROM rescued r, unnest(r.limits) AS l WHERE r.permit IS NOT NULL HAVING count(*) > 0
 )
 SELECT r.id, r.queue, r.kind, r.crashes FROM rescued r
 
@@ -139,7 +140,8 @@ BEGIN
       LIMIT 1000 FOR NO KEY UPDATE OF b SKIP LOCKED) AS below
     WHERE j.id = below.id RETURNING j.id, j.permit, j.limits
     ), freed AS (
-      INSERT INTO pgqueue.freed (permit, limits) SELECT m.permit, m.limits FROM moved m WHERE m.permit IS NOT NULL
+      INSERT INTO pgqueue.freed (permits, limits) SELECT array_agg(m.permit), array_agg(l)
+      FROM moved m, unnest(m.limits) AS l WHERE m.permit IS NOT NULL HAVING count(*) > 0
     )
     SELECT m.id FROM moved m;
   END LOOP;

@@ -43,14 +43,16 @@ CREATE TABLE pgqueue.permits (
   PRIMARY KEY (key, number)
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
 
--- Written by whatever takes a job's position away, in its transaction; read by the relay in the way of the outbox.
+-- Written by whatever takes the positions of jobs away, in its transaction, one row for all of them (a row for each job
+-- cost three times as much); read by the relay in the way of the outbox.
 CREATE SEQUENCE pgqueue.freed_ids CACHE 1;
 CREATE SEQUENCE pgqueue.freed_mark MINVALUE 0 START 0;
 CREATE TABLE pgqueue.freed (
   id bigint PRIMARY KEY DEFAULT nextval('pgqueue.freed_ids'),
-  permit bigint NOT NULL,
+  -- side by side: which permit, and what it counted against; 0: nothing was let go, but there may be room now
+  permits bigint[] NOT NULL,
   limits text[] NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, toast_tuple_target = 8160);
 
 ALTER TABLE pgqueue.jobs
   -- The number of its permits, as long as it has a position; not read without one.
