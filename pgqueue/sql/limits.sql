@@ -127,21 +127,27 @@ CREATE OR REPLACE FUNCTION pgqueue.wanted(due pgqueue.candidate[], lows jsonb,
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  specs text[];
   plain text[];
   paced text[];
   plain_specs text[];
   paced_specs text[];
   bursts integer[];
 BEGIN
-  SELECT array_agg(c.id), array_agg(substr(l, strpos(l, ' ') + 1)), array_agg(split_part(l, ' ', 1)),
-         array_agg(coalesce(nullif(split_part(split_part(l, ' ', 1), '/', 4), '')::integer, 1))
-  INTO ids, names, specs, weights FROM unnest(due) AS c, unnest(c.limits) AS l;
-  SELECT array_agg(k.key) FILTER (WHERE NOT k.rated), array_agg(k.spec) FILTER (WHERE NOT k.rated),
-         array_agg(k.key) FILTER (WHERE k.rated), array_agg(k.spec) FILTER (WHERE k.rated)
-  INTO plain, plain_specs, paced, paced_specs FROM (
-    SELECT u.key, (array_agg(u.spec ORDER BY u.id DESC))[1] AS spec, starts_with(u.key, 'rate:') AS rated
-    FROM unnest(ids, names, specs) AS u (id, key, spec) GROUP BY u.key) AS k;  -- the newest job says what its class says now
+  WITH asked AS MATERIALIZED (
+    SELECT c.id, l FROM unnest(due) AS c, unnest(c.limits) AS l
+  ), elements AS MATERIALIZED (  -- each is read once, however many jobs have it
+    SELECT d.l, d.newest, s.spec, substr(d.l, strpos(d.l, ' ') + 1) AS key,
+           coalesce(nullif(split_part(s.spec, '/', 4), '')::integer, 1) AS weight
+    FROM (SELECT a.l, max(a.id) AS newest FROM asked a GROUP BY a.l) AS d, split_part(d.l, ' ', 1) AS s (spec)
+  ), said AS (  -- the newest job says what its class says now
+    SELECT DISTINCT ON (e.key) e.key, e.spec, starts_with(e.key, 'rate:') AS rated FROM elements e ORDER BY e.key, e.newest DESC
+  )
+  SELECT j.ids, j.names, j.weights, k.plain, k.plain_specs, k.paced, k.paced_specs
+  INTO ids, names, weights, plain, plain_specs, paced, paced_specs
+  FROM (SELECT array_agg(a.id) AS ids, array_agg(e.key) AS names, array_agg(e.weight) AS weights
+        FROM asked a LEFT JOIN elements e ON e.l = a.l) AS j,
+       (SELECT array_agg(s.key) FILTER (WHERE NOT s.rated) AS plain, array_agg(s.spec) FILTER (WHERE NOT s.rated) AS plain_specs,
+               array_agg(s.key) FILTER (WHERE s.rated) AS paced, array_agg(s.spec) FILTER (WHERE s.rated) AS paced_specs FROM said s) AS k;
   SELECT array_agg(r.key), array_agg(r.free), array_agg(r.burst) INTO keys, free, bursts FROM (
     SELECT r.key, r.free, NULL::integer AS burst FROM pgqueue.room(plain, plain_specs::integer[], lows) AS r WHERE plain IS NOT NULL
     UNION ALL SELECT r.* FROM pgqueue.rate_room(paced, paced_specs) AS r WHERE paced IS NOT NULL) AS r;
@@ -209,19 +215,18 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
-  WITH told AS MATERIALIZED (
+  WITH told AS (
     DELETE FROM pgqueue.freed f WHERE f.id = ANY (take_freed.ids) RETURNING f.id, f.permits, f.limits
-  ), let_go AS MATERIALIZED (
-    SELECT t.id, u.permit, e.given, substr(l, length(e.given) + 2) AS key
-    FROM told t, unnest(t.permits, t.limits) AS u (permit, l), split_part(l, ' ', 1) AS e (given)
-    WHERE length(e.given) BETWEEN 1 AND 9 AND ltrim(e.given, '0123456789') = '' AND length(l) > length(e.given) + 1
+  ), let_go AS (  -- each element is read once, however many jobs had it
+    SELECT u.l, array_agg(u.permit) AS permits, max(t.id) AS newest FROM told t, unnest(t.permits, t.limits) AS u (permit, l) GROUP BY u.l
+  ), counted AS MATERIALIZED (
+    SELECT e.given, substr(g.l, length(e.given) + 2) AS key, g.permits, g.newest FROM let_go g, split_part(g.l, ' ', 1) AS e (given)
+    WHERE length(e.given) BETWEEN 1 AND 9 AND ltrim(e.given, '0123456789') = '' AND length(g.l) > length(e.given) + 1
   ), gone AS (
-    DELETE FROM pgqueue.permits p USING let_go g WHERE p.key = g.key AND p.number = g.permit
-  ), counted AS (
-    SELECT g.key, g.given, count(*) AS n, max(g.id) AS newest FROM let_go g GROUP BY g.key, g.given
+    DELETE FROM pgqueue.permits p USING counted c WHERE p.key = c.key AND p.number = ANY (c.permits)
   )
   SELECT coalesce(array_agg(k.given || ' ' || k.key), '{}'), coalesce(array_agg(k.key) FILTER (WHERE k.n >= 5), '{}')
-  FROM (SELECT DISTINCT ON (c.key) c.key, c.given, sum(c.n) OVER (PARTITION BY c.key) AS n
+  FROM (SELECT DISTINCT ON (c.key) c.key, c.given, sum(cardinality(c.permits)) OVER (PARTITION BY c.key) AS n
         FROM counted c ORDER BY c.key, c.newest DESC) AS k
 $$
 
