@@ -24,10 +24,10 @@ from alembic.config import Config
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, Pool, event
 
-from domain.app import open_application
+from domain.composition import open_application
 from domain.jobs import JOBS
-from domain.schedules import SYSTEM
 from domain.settings import CONFIGURATION
+from domain.system import SYSTEM
 from pgqueue import App, AsyncQueue, Settings
 from pgqueue.embedded import temporary_server
 from pgqueue.testing.database import work_async

@@ -24,15 +24,13 @@ from domain.jobs import (
     SyncUsageRecordsJob,
 )
 from domain.jobs.maintenance import Retention
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER
-from pgqueue import Context, Schedule
+from domain.system import SYSTEM
+from pgqueue import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgqueue import Job
-
-SYSTEM: Final = Context(str(SYSTEM_ORGANIZATION), str(SYSTEM_USER))
 
 
 def _often(name: str, job: Job, **when: Any) -> Schedule:

@@ -9,7 +9,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 import pgqueue
@@ -89,6 +88,8 @@ class DomainSettings(BaseModel):
     @field_validator("fernet_keys")
     @classmethod
     def _keys_are_keys(cls, value: SecretStr) -> SecretStr:
+        from cryptography.fernet import Fernet  # 8 MB, for those who have keys
+
         for key in value.get_secret_value().split(","):
             try:
                 Fernet(key)

@@ -47,7 +47,8 @@ class App:
             queue: through which the application enqueues.
             jobs: every kind, listed explicitly.
             handle: what ``run(self, app, ctx)`` gets as ``app``: an object, or a callable without arguments that makes
-                it when a worker starts (a context manager, sync or async, is entered and left).
+                it when a worker starts (a context manager, sync or async, is entered and left). Named as
+                ``"module:attribute"`` it is imported by workers alone: commands start without it.
             settings: default: those of ``queue``.
             on_job_failed: kinds that hear of buried jobs.
             schedules: what recurs; workers keep these entries in the database.
@@ -148,6 +149,12 @@ class App:
         silent = [name for name in RETENTION if getattr(job.policy, name) is None]
         return replace(job.policy, **{name: getattr(queue, name) for name in silent})
 
+    def load_handle(self) -> object:
+        """Return the handle; one that was named is imported now. Raises ConfigurationError."""
+        if isinstance(self.handle, str):
+            self.handle = _imported("the App's handle", self.handle)
+        return self.handle
+
     def dead_kept(self) -> dict[str, float]:
         """Return for how many seconds unhandled dead letters are kept, for the kinds where that has an end."""
         bounds = {name: self.policy_of(job).retain_dead for name, job in self.kinds.items()}
@@ -172,22 +179,7 @@ class App:
 
 def load_app(path: str) -> App:
     """Import ``module:attribute``: an App, or a factory without arguments that makes one."""
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
-        raise ConfigurationError(f"--app is {path!r}; write module:attribute, such as myproject.jobs:app")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise  # the module exists; something that it imports does not
-        raise ConfigurationError(
-            f"--app {path}: there is no module {error.name!r}; run this where it can be imported"
-        ) from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise ConfigurationError(
-            f"--app {path}: {module_name} has no {attribute!r}; name the App or a function that makes it"
-        )
+    found = _imported("--app", path)
     if not isinstance(found, App) and callable(found) and not inspect.isclass(found):
         found = found()
     if not isinstance(found, App):
@@ -201,6 +193,26 @@ def kind_of(app: App, name: str) -> type[Job]:
     if name not in app.kinds:
         raise UnknownKind(f"unknown kind {name!r}; the App names: {', '.join(sorted(app.kinds))}")
     return app.kinds[name]
+
+
+def _imported(what: str, path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"{what} is {path!r}; write module:attribute, such as myproject.jobs:app")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # the module exists; something that it imports does not
+        raise ConfigurationError(
+            f"{what} {path}: there is no module {error.name!r}; run this where it can be imported"
+        ) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise ConfigurationError(
+            f"{what} {path}: {module_name} has no {attribute!r}; name the object or a function that makes it"
+        )
+    return found
 
 
 def _is_job_class(found: object) -> bool:

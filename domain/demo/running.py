@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from cryptography.fernet import Fernet
 
-from domain.app import open_application
+from domain.composition import open_application
 from domain.demo.checks import Check, check
 from domain.demo.facts import Facts, Outside
 from domain.demo.memory import Memory

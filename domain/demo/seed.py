@@ -14,7 +14,7 @@ from pgqueue import Context
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from domain.app import Application
+    from domain.composition import Application
     from domain.demo.facts import Outside
     from domain.demo.processes import Remote
     from domain.gateways.bluesky import SignedIn

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from uuid import UUID
 
-    from domain.app import Application
+    from domain.composition import Application
     from domain.demo.facts import Facts, Outside
     from domain.demo.processes import Remote
     from domain.demo.screen import Screen

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.app import open_application
+from domain.composition import open_application
 from domain.demo.checks import Check, check
 from domain.demo.running import Demo
 from domain.demo.scenes.happy import photo

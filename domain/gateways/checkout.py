@@ -44,11 +44,10 @@ class Checkout:
         self, http: httpx.AsyncClient, breakers: Breakers, access: StripeAccess, *, deadline: timedelta
     ) -> None:
         self._calls = StripeCalls(http, breakers, access, deadline=deadline)
-        self._client = self._calls.client.v1
 
     async def customer(self, organization_id: UUID, name: str) -> str:
         """Make an organization known to Stripe; the same organization again is the same customer, for a day."""
-        call = self._client.customers.create_async(
+        call = self._calls.client.v1.customers.create_async(
             {"name": name, "metadata": {"organization_id": str(organization_id)}},
             options={"idempotency_key": f"customer:{organization_id}"},
         )
@@ -57,7 +56,7 @@ class Checkout:
     async def open(self, customer_id: str, wish: Wish, *, key: str) -> Page:
         """Open a page on which the customer subscribes to a plan."""
         price = await self._price(wish.plan)
-        call = self._client.checkout.sessions.create_async(
+        call = self._calls.client.v1.checkout.sessions.create_async(
             {
                 "mode": "subscription",
                 "customer": customer_id,
@@ -76,13 +75,15 @@ class Checkout:
 
     async def portal(self, customer_id: str, *, return_url: str) -> Page:
         """Open a page on which the customer changes or ends what is subscribed."""
-        call = self._client.billing_portal.sessions.create_async({"customer": customer_id, "return_url": return_url})
+        call = self._calls.client.v1.billing_portal.sessions.create_async(
+            {"customer": customer_id, "return_url": return_url}
+        )
         return Page(str((await self._calls.write(call)).url))
 
     async def _price(self, plan: str) -> str:
         """Find the price whose lookup key is the plan's name."""
         found = await self._calls.read(
-            self._client.prices.list_async({"lookup_keys": [plan], "active": True, "limit": 1})
+            self._calls.client.v1.prices.list_async({"lookup_keys": [plan], "active": True, "limit": 1})
         )
         if not found.data:
             raise Rejected(f"Stripe has no active price with the lookup key {plan!r}", code="no_price")

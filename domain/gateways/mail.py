@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aiosmtplib
-
 from domain.gateways.failures import Rejected, Transient
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ class Mailer:
         A lost answer is reported as `Transient`: a second copy carries the same Message-ID, and no mail at all
         would be worse.
         """
+        import aiosmtplib  # for those who send mails
+
         server = self._server
         with self._breakers.calling(PROVIDER, f"{server.host}:{server.port}"):
             try:
@@ -58,6 +58,8 @@ class Mailer:
                 raise Transient(f"mail server: {error!r}", code="no_answer") from error
 
     async def _hand_over(self, message: EmailMessage) -> str:
+        import aiosmtplib
+
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,

@@ -6,11 +6,11 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageOps
-
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
+
+    from PIL import Image
 
 SIDE: Final = 640
 MOST_PIXELS: Final = 50_000_000
@@ -37,6 +37,8 @@ class Picture:
 
 def picture_of(path: Path, detected_type: str) -> Picture:
     """Make the small picture of an image or a video."""
+    from PIL import Image  # decoders, for the one process that decodes
+
     with path.open("rb") as file:
         try:
             return _of_image(file, _FORMATS[detected_type]) if detected_type in _FORMATS else _of_video(file)
@@ -45,6 +47,8 @@ def picture_of(path: Path, detected_type: str) -> Picture:
 
 
 def _of_image(file: BinaryIO, kind: str) -> Picture:
+    from PIL import Image, ImageOps
+
     with Image.open(file, formats=[kind]) as image:
         _check(*image.size)  # as the header says: nothing is decoded yet
         original = image.size
@@ -92,6 +96,8 @@ def _check(width: int, height: int) -> None:
 
 
 def _shrunk(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
+    from PIL import Image
+
     transparent = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
     small = image.convert("RGBA" if transparent else "RGB")
     small.thumbnail((SIDE, SIDE))

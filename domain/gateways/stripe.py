@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import stripe
-
 from domain.gateways.stripe_calls import StripeAccess, StripeCalls
 
 if TYPE_CHECKING:
@@ -65,10 +63,11 @@ class Stripe:
     ) -> None:
         self._access = access
         self._calls = StripeCalls(http, breakers, access, deadline=deadline)
-        self._client = self._calls.client
 
     def verify(self, body: bytes, signature: str | None) -> StripeNotice:
         """Check the signature of the body as it came, byte by byte. Raises `Forged`."""
+        import stripe  # 6 MB, for the processes that talk with Stripe
+
         try:
             stripe.WebhookSignature.verify_header(body, signature, self._access.webhook_secret, _TOLERANCE)
             content = json.loads(body)
@@ -84,7 +83,7 @@ class Stripe:
     async def subscriptions(self, customer_id: str) -> list[RemoteSubscription]:
         """List everything that a customer has and had, oldest first."""
         page = await self._calls.read(
-            self._client.v1.subscriptions.list_async(
+            self._calls.client.v1.subscriptions.list_async(
                 {"customer": customer_id, "status": "all", "limit": _PAGE},
             )
         )
@@ -93,18 +92,19 @@ class Stripe:
 
     async def subscription(self, subscription_id: str) -> RemoteSubscription:
         """Return one subscription."""
-        return _subscription(await self._calls.read(self._client.v1.subscriptions.retrieve_async(subscription_id)))
+        call = self._calls.client.v1.subscriptions.retrieve_async(subscription_id)
+        return _subscription(await self._calls.read(call))
 
     async def cancel(self, subscription_id: str, *, key: str) -> RemoteSubscription:
         """End a subscription at once; with the same key it is ended once."""
-        call = self._client.v1.subscriptions.cancel_async(subscription_id, options={"idempotency_key": key})
+        call = self._calls.client.v1.subscriptions.cancel_async(subscription_id, options={"idempotency_key": key})
         return _subscription(await self._calls.write(call))
 
     async def report_usage(
         self, event_name: str, customer_id: str, total: int, *, identifier: str, at: datetime
     ) -> None:
         """Tell the absolute total of a period: a meter with the formula ``last`` takes a repeat for the same."""
-        call = self._client.v1.billing.meter_events.create_async(
+        call = self._calls.client.v1.billing.meter_events.create_async(
             {
                 "event_name": event_name,
                 "payload": {"stripe_customer_id": customer_id, "value": str(total)},
@@ -122,7 +122,7 @@ class Stripe:
             params: Any = {"created": {"gte": int(since.timestamp())}, "limit": _PAGE}
             if last is not None:
                 params["starting_after"] = last
-            page = await self._calls.read(self._client.v1.events.list_async(params))
+            page = await self._calls.read(self._calls.client.v1.events.list_async(params))
             notices = [_notice(json.loads(str(each))) for each in page.data]
             if notices:
                 yield notices

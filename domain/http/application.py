@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from domain.app import Application, open_application
+from domain.composition import Application, open_application
 from domain.http import problems
 from domain.http.edge import Edge
 from domain.http.openapi import describe

@@ -11,10 +11,10 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 
-from domain.app import Application
+from domain.composition import Application
 from domain.http.problems import Refused
 from domain.models import Right, Role
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from domain.use_cases.identity.sessions import NotSignedIn
 from domain.use_cases.reading.pages import MOST, Wanted
 from pgqueue.context import Context

@@ -8,7 +8,7 @@ from uuid import UUID
 from pgqueue import Job, Retry, Unique
 
 if TYPE_CHECKING:
-    from domain.app import Application
+    from domain.composition import Application
     from pgqueue import JobContext, Outcome
 
 

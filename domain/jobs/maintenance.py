@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pgqueue import Job, Retry, Unique
 
 if TYPE_CHECKING:
-    from domain.app import Application
+    from domain.composition import Application
     from pgqueue import JobContext, Outcome
 
 Retention = Literal[

@@ -10,7 +10,7 @@ from pgqueue import Job, Retry, Unique
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from domain.app import Application
+    from domain.composition import Application
     from pgqueue import Death, JobContext, Outcome
 
 

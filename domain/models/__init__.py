@@ -39,8 +39,6 @@ from domain.models.identifiers import (
     new_id,
 )
 from domain.models.identity import (
-    SYSTEM_ORGANIZATION,
-    SYSTEM_USER,
     AccountDeletion,
     Invitation,
     Membership,
@@ -102,8 +100,6 @@ __all__ = [
     "PROVIDERS",
     "RIGHTS",
     "SCHEMA",
-    "SYSTEM_ORGANIZATION",
-    "SYSTEM_USER",
     "AccountConnection",
     "AccountDeletion",
     "AccountMetrics",

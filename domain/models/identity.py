@@ -22,10 +22,6 @@ from domain.models.states import (
     UserStatus,
 )
 
-# What the system does on nobody's behalf carries these ids: never NULL, and never the id of a row.
-SYSTEM_ORGANIZATION = UUID("00000000-0000-7000-8000-000000000001")
-SYSTEM_USER = UUID("00000000-0000-7000-8000-000000000002")
-
 
 class Organization(Base):
     """A tenant. Every row of the others carries its id."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from domain.models import SYSTEM_USER, AuditEntry
+from domain.models import AuditEntry
+from domain.system import SYSTEM_USER
 
 if TYPE_CHECKING:
     from domain.unit_of_work import UnitOfWork

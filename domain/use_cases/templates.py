@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).parents[1] / "templates"
 
@@ -30,6 +31,8 @@ def render(locale: str, template: str, **values: object) -> Rendering:
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for those who write mails
+
     return Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(["html"], default=False),

@@ -78,7 +78,7 @@ class InlineWorker:
         self.busy = True
         try:
             async with AsyncExitStack() as stack:
-                self._runner.handle = self._burial.handle = await open_handle(self.app.handle, stack)
+                self._runner.handle = self._burial.handle = await open_handle(self.app.load_handle(), stack)
                 while claimed := await self._next(with_scheduled=with_scheduled):
                     for job in claimed:
                         if len(done.runs) >= most:

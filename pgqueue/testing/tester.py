@@ -92,7 +92,7 @@ async def performed(  # noqa: PLR0917 - those of `perform`
 ) -> Ran:
     """Run one job that has no row, with a handle made for it."""
     async with AsyncExitStack() as stack:
-        handle = await open_handle(app.handle, stack)
+        handle = await open_handle(app.load_handle(), stack)
         ran = await run_without_row(
             app, ground, handle, job, attempt=attempt, max_attempts=max_attempts, context=context, job_id=job_id
         )

@@ -119,7 +119,7 @@ class Worker:
             await ready_database(self.links[2], self.upkeep, self._stopping)
             if self._stopping.is_set():
                 return DRAINED
-            self.runner.handle = self.burial.handle = await open_handle(self.app.handle, stack)
+            self.runner.handle = self.burial.handle = await open_handle(self.app.load_handle(), stack)
             await register(self)
             self.heartbeat = self.steering.heartbeat = heartbeat = self._heartbeat()
             heartbeat.start()

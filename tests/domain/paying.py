@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 
 if TYPE_CHECKING:
     from typing import Any

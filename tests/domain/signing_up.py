@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, User, new_id
+from domain.models import User, new_id
+from domain.system import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import InvalidateUserSessionsJob
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, new_id
+from domain.models import new_id
+from domain.system import SYSTEM_ORGANIZATION, SYSTEM_USER
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.identity.sessions import NotSignedIn, WrongCredentials
 from pgqueue import Context

@@ -21,8 +21,8 @@ from domain.jobs import (
     SyncAccountMetricsJob,
     SyncPostMetricsJob,
 )
-from domain.models import SYSTEM_ORGANIZATION
 from domain.standins import BlueskyStandIn
+from domain.system import SYSTEM_ORGANIZATION
 from domain.use_cases.scheduling import InvalidPost
 from pgqueue import Context
 from tests.domain.endpoints import an_endpoint, deliveries, received, tell

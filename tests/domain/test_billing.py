@@ -17,7 +17,7 @@ from domain.gateways.stripe_calls import StripeAccess
 from domain.jobs import (
     ProcessStripeWebhookJob,
 )
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from pgqueue import Settings
 from tests.domain.paying import (
     CUSTOMER,

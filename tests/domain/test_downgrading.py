@@ -12,7 +12,7 @@ from domain.jobs import (
     DowngradeToFreePlanJob,
 )
 from domain.models import Organization, SocialAccount, Subscription, new_id
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from domain.use_cases.billing import downgrading
 from tests.domain.paying import CUSTOMER, SUBSCRIPTION, a_payer, notices, plan, receive, stripe_says, subscription
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,14 @@ def test_no_argument_can_be_a_secret(job: type[Job]) -> None:
 def test_every_job_class_is_in_the_list() -> None:
     named = {name for name in domain.jobs.__all__ if name.endswith("Job")}
     assert named == {job.__name__ for job in JOBS} == set(app.kinds)
+
+
+def test_a_command_that_names_the_app_does_not_load_the_use_cases() -> None:
+    code = """import sys, domain.app
+heavy = {"alembic", "cryptography", "fastapi", "httpx", "sqlalchemy", "domain.composition", "domain.models"}
+print(*heavy & set(sys.modules))"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""
 
 
 def test_the_application_is_not_built_with_a_job_that_does_not_say_why_it_may_run_twice(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import ProcessAccountDeletionJob
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, IllegalTransition
+from domain.models import IllegalTransition
 from domain.standins.faults import FOR_EVER
+from domain.system import SYSTEM_ORGANIZATION, SYSTEM_USER
 from domain.use_cases.administration.erasure import STEPS
 from domain.use_cases.administration.leaving import SoleOwner
 from domain.use_cases.administration.operators import UnknownSubject

@@ -15,9 +15,9 @@ from PIL import Image
 
 from domain.jobs import GenerateThumbnailJob, ScanMediaJob
 from domain.models import Media
-from domain.schedules import SYSTEM
 from domain.standins.clamd import EICAR, VERSION
 from domain.standins.faults import FOR_EVER
+from domain.system import SYSTEM
 from domain.use_cases.media.uploading import InvalidUpload
 from tests.domain import files
 

@@ -9,9 +9,9 @@ import pytest
 
 from domain.gateways.failures import AuthExpired
 from domain.jobs import CleanupSuspendedOrgsJob
-from domain.schedules import SYSTEM
 from domain.standins import BlueskyStandIn
 from domain.standins.clamd import EICAR
+from domain.system import SYSTEM
 from domain.use_cases.notices import administrators, give_notice
 from domain.use_cases.renewing import end_grant
 from domain.use_cases.scheduling import InvalidPost

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from domain.jobs import PurgeExpiredRecordsJob
 from domain.jobs.maintenance import Retention
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from domain.use_cases.maintenance.purging import MOST_PARTS
 from domain.use_cases.maintenance.retention import POLICIES
 from tests.domain import files

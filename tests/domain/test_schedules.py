@@ -16,7 +16,8 @@ from domain.jobs import (
     SyncPostMetricsJob,
 )
 from domain.jobs.maintenance import Retention
-from domain.schedules import SCHEDULES, SYSTEM
+from domain.schedules import SCHEDULES
+from domain.system import SYSTEM
 from domain.use_cases import renewing, scheduling, sweeping
 from domain.use_cases.administration import cleanup, deletion
 from domain.use_cases.analytics import accounts, comments, posts

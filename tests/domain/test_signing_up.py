@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.models import SYSTEM_ORGANIZATION
+from domain.system import SYSTEM_ORGANIZATION
 from domain.use_cases.identity.addresses import InvalidAddress
 from domain.use_cases.identity.links import InvalidLink, TooManyRequests
 from domain.use_cases.identity.passwords import InvalidPassword

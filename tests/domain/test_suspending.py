@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import CleanupSuspendedOrgsJob, PauseOrgScheduledPostsJob
-from domain.models import SYSTEM_ORGANIZATION, SYSTEM_USER, IllegalTransition
+from domain.models import IllegalTransition
+from domain.system import SYSTEM_ORGANIZATION, SYSTEM_USER
 from pgqueue import Context
 from tests.domain.again import again_from_the_dead, run_again
 from tests.domain.signing_up import an_operator

@@ -9,8 +9,8 @@ import pytest
 from domain.events import MediaCleared, SocialAccountReconnected
 from domain.jobs import RetryPublishJob
 from domain.models import AccountStatus, PostMedia, SocialAccount, new_id, transition
-from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
+from domain.system import SYSTEM
 from domain.use_cases.renewing import end_grant
 from tests.domain.files import an_image
 from tests.domain.networks import a_picture

@@ -18,8 +18,8 @@ from sqlalchemy import text
 from domain.events import PostPublished
 from domain.gateways.embeddings import HashingEmbedder
 from domain.jobs import JOBS, GenerateEmbeddingJob, ProcessScheduledPostJob, RefreshExpiringTokensJob
-from domain.schedules import SYSTEM
 from domain.standins.faults import FOR_EVER
+from domain.system import SYSTEM
 from domain.use_cases.analytics.ladders import METRICS, next_wait
 from domain.use_cases.digests import AT_ONCE
 from domain.use_cases.preparing import CALL_LASTS

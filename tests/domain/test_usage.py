@@ -12,7 +12,7 @@ from domain.jobs import (
     SyncUsageRecordsJob,
 )
 from domain.models import UsageEvent
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from domain.use_cases.billing import usage
 from tests.domain.paying import CUSTOMER, a_customer
 

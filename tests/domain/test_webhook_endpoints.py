@@ -10,7 +10,7 @@ import pytest
 from domain.gateways.webhooks import NotAnEndpoint
 from domain.jobs import DeliverWebhookJob
 from domain.models import Organization
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 from domain.use_cases.integration.endpoints import InvalidEndpoint
 from domain.use_cases.integration.outgoing import tell_endpoints
 from tests.domain.endpoints import KIND, an_endpoint, deliveries, endpoint, received, tell

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Row, select, text
 
-from domain.app import Application, compose
+from domain.composition import Application, compose
 from domain.gateways.breakers import Breakers
 from domain.gateways.guard import Guard, GuardedTransport, trust
 from domain.gateways.vault import Tokens

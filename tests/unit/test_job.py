@@ -262,6 +262,20 @@ def test_an_app_is_loaded_from_its_path_or_made_by_a_factory() -> None:
             load_app(path)
 
 
+def test_a_handle_may_be_named_and_is_imported_by_who_opens_it() -> None:
+    import sys
+
+    sys.modules.setdefault("pgqueue_test_apps", sys.modules[__name__])
+    named = App(queue=QUEUE, jobs=[Greet], handle="pgqueue_test_apps:make")
+    assert (named.handle, named.load_handle(), named.handle) == ("pgqueue_test_apps:make", make, make)
+    for path, words in {
+        "nowhere": "the App's handle is 'nowhere'; write module:attribute",
+        "no.such:x": "no module",
+    }.items():
+        with pytest.raises(ConfigurationError, match=words):
+            App(queue=QUEUE, jobs=[Greet], handle=path).load_handle()
+
+
 @pytest.mark.parametrize("name", ["run", "on_dead"])
 def test_a_method_with_a_yield_would_do_nothing_and_is_refused(name: str) -> None:
     def generator(self: Job, *_: object) -> Any:

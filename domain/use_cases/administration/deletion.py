@@ -18,7 +18,6 @@ from domain.gateways.revocation import Grant, Revocation
 from domain.gateways.vault import SealBroken
 from domain.jobs import ProcessAccountDeletionJob
 from domain.models import (
-    SYSTEM_ORGANIZATION,
     AccountDeletion,
     AccountStatus,
     DeletionStatus,
@@ -26,6 +25,7 @@ from domain.models import (
     SocialAccount,
     User,
 )
+from domain.system import SYSTEM_ORGANIZATION
 from domain.use_cases.accounts.apps import known_client
 from domain.use_cases.accounts.giving_up import give_up
 from domain.use_cases.administration.erasure import DELETED, STEPS, StillNeeded, grants_of

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from domain.events import AccountDeletionCanceled, AccountDeletionRequested
-from domain.models import SYSTEM_ORGANIZATION, AccountDeletion, DeletionStatus, UserStatus, new_id, transition
+from domain.models import AccountDeletion, DeletionStatus, UserStatus, new_id, transition
+from domain.system import SYSTEM_ORGANIZATION
 from domain.use_cases.administration.operators import UnknownSubject
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import end_access, locked_user

@@ -73,7 +73,7 @@ async def _serve(sock: socket.socket, app: App) -> int:
             engines = Engines(boot.url, 1, app.engine, app.async_engine)
             stack.push_async_callback(engines.close)
             try:
-                handle = await open_handle(app.handle, stack)
+                handle = await open_handle(app.load_handle(), stack)
             except BaseException as error:  # noqa: BLE001 - told to the worker, whatever it is
                 channel.send({"failed": f"{type(error).__name__}: {describe(error).error}"})
                 await channel.flush()

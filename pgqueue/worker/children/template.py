@@ -41,6 +41,7 @@ def main(fd: int) -> None:
         signal.signal(number, _ignore)  # whoever signals a whole group means the worker, which says when to go
     try:
         app = load_app(app_path)
+        app.load_handle()  # imported once, for all children
     except BaseException as error:  # noqa: BLE001 - told to the worker, whatever it is
         traceback.print_exc()
         control.sendall(f"failed {type(error).__name__}: {' '.join(str(error).split())[:500]}\n".encode())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from domain.models import Base
-from domain.schedules import SYSTEM
+from domain.system import SYSTEM
 
 if TYPE_CHECKING:
     from pathlib import Path
