@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -78,7 +79,7 @@ def work(
 ) -> int:
     """Serve queues in this process."""
     from pgqueue.worker.guard import Guard
-    from pgqueue.worker.lifeline import watch_lifeline
+    from pgqueue.worker.lifeline import is_orphan, watch_lifeline
     from pgqueue.worker.line import inherited
     from pgqueue.worker.observe import observers
     from pgqueue.worker.process import Worker
@@ -102,6 +103,8 @@ def work(
 
     code = asyncio.run(serve())
     on_end()
+    if is_orphan():  # the supervisor was killed: nobody else removes the folder of its processes' figures
+        shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
     if _is_kept_by_a_thread():
         sys.stdout.flush()
         os._exit(code)  # Python would wait for it for ever; its job was given back or has ended by timeout

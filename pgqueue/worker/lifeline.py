@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
+_orphaned = threading.Event()
 VARIABLE = "PGQUEUE_LIFELINE"
 """Names the file descriptor of the pipe whose other end the supervisor holds."""
 
@@ -44,6 +45,12 @@ def watch_lifeline(on_end: Callable[[], None]) -> None:
     def wait() -> None:
         while os.read(int(fd), 1):
             pass
+        _orphaned.set()
         on_end()
 
     threading.Thread(target=wait, name="pgqueue lifeline", daemon=True).start()
+
+
+def is_orphan() -> bool:
+    """Whether the supervisor is gone, as `watch_lifeline` has heard."""
+    return _orphaned.is_set()

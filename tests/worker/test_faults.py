@@ -86,19 +86,23 @@ def test_children_of_a_killed_worker_are_gone_and_their_job_is_rescued(hall: Hal
         assert other.says("job.rescued")[0]["jobId"] == str(job_id)
 
 
-def test_workers_of_a_killed_supervisor_drain_and_end(hall: Hall, tmp_path: Path) -> None:
+def test_workers_of_a_killed_supervisor_drain_end_and_leave_nothing(hall: Hall, tmp_path: Path) -> None:
     hall.queue = plain_queue
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     job_id = hall.enqueue(Hold())
-    with Process(tmp_path, hall.url, "--processes", "2") as supervisor:
+    with Process(tmp_path, hall.url, "--processes", "2", TMPDIR=str(temporary)) as supervisor:
         supervisor.says("worker.ready", 2)
         pids = workers(hall)
         eventually(lambda: noted(hall, "held"))
+        assert list(temporary.iterdir()) != []
         supervisor.popen.kill()
         supervisor.ends()
         hall.conn.execute("INSERT INTO effects (note) VALUES ('leave')")
         eventually(lambda: not any(map(is_alive, pids)))
     assert hall.state(job_id) == "completed"
     assert workers(hall) == []
+    assert list(temporary.iterdir()) == []
 
 
 # ── the event loop ───────────────────────────────────────────────────────────────────────────────────────────────────
