@@ -67,6 +67,8 @@ class DomainSettings(BaseModel):
     linkedin_client_secret: SecretStr = SecretStr("")
     linkedin_url: str = "https://api.linkedin.com"
     linkedin_login_url: str = "https://www.linkedin.com"
+    linkedin_scopes: str = "openid profile w_member_social"
+    """What is asked for there; reading takes ``r_member_social``, which the network gives to chosen applications."""
     stripe_url: str = "https://api.stripe.com"
     stripe_api_key: SecretStr = SecretStr("sk_test_not_set")
     stripe_webhook_secret: SecretStr = SecretStr("")

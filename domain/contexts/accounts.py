@@ -71,6 +71,7 @@ def _entrances(parts: Parts) -> Mapping[str, Entrance]:
     on_linkedin = LinkedInAccess(
         Client(configuration.linkedin_client_id, configuration.linkedin_client_secret.get_secret_value()),
         configuration.linkedin_login_url,
+        configuration.linkedin_scopes,
     )
     return {
         mastodon.PROVIDER: Entrance(MastodonDoor(http, breakers, deadline=deadline), None),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from domain.contexts.publishing import networks_of
+from domain.gateways import bluesky, instagram, linkedin, mastodon
+from domain.gateways.bluesky_reading import BlueskyReader
 from domain.gateways.embeddings import embedder
+from domain.gateways.instagram_reading import InstagramReader
+from domain.gateways.linkedin_reading import LinkedInReader
 from domain.gateways.mastodon_reading import MastodonReader
 from domain.gateways.reading import Readers
 from domain.use_cases.analytics.accounts import FanOutAccountMetrics, SyncAccountMetrics
@@ -14,6 +19,7 @@ from domain.use_cases.analytics.comments import BuryComments, CaptureComments, F
 from domain.use_cases.analytics.posts import FanOutPostMetrics, SyncPostMetrics
 from domain.use_cases.analytics.similarity import GenerateEmbedding, SimilarPosts
 from domain.use_cases.forms import OneOrSweep
+from domain.use_cases.renewing import RenewTokens
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -28,7 +34,7 @@ class Analytics:
 
     sync_post_metrics: OneOrSweep[UUID, datetime | None]
     sync_account_metrics: OneOrSweep[UUID, date | None]
-    capture_comments: OneOrSweep[UUID, datetime | None]
+    capture_comments: OneOrSweep[UUID, datetime | None, int]
     bury_comments: BuryComments
     generate_embedding: GenerateEmbedding
     similar_posts: SimilarPosts
@@ -36,9 +42,8 @@ class Analytics:
 
 def analytics(parts: Parts) -> Analytics:
     """Put the context together."""
-    deadline = parts.configuration.network_deadline
-    readers = Readers({"mastodon": MastodonReader(parts.outside, parts.breakers, deadline=deadline)})
-    asking = Asking(parts.units, readers, parts.vault)
+    renew = RenewTokens(parts.units, networks_of(parts), parts.vault)
+    asking = Asking(parts.units, readers_of(parts), parts.vault, renew)
     provider = embedder(parts.configuration, parts.http, parts.breakers)
     return Analytics(
         sync_post_metrics=OneOrSweep(SyncPostMetrics(parts.units, asking), FanOutPostMetrics(parts.units)),
@@ -47,4 +52,17 @@ def analytics(parts: Parts) -> Analytics:
         bury_comments=BuryComments(parts.units),
         generate_embedding=GenerateEmbedding(parts.units, provider),
         similar_posts=SimilarPosts(parts.units, provider),
+    )
+
+
+def readers_of(parts: Parts) -> Readers:
+    """Make a reader of each network."""
+    http, breakers, deadline = parts.outside, parts.breakers, parts.configuration.network_deadline
+    return Readers(
+        {
+            mastodon.PROVIDER: MastodonReader(http, breakers, deadline=deadline),
+            bluesky.PROVIDER: BlueskyReader(http, breakers, deadline=deadline),
+            instagram.PROVIDER: InstagramReader(http, breakers, deadline=deadline),
+            linkedin.PROVIDER: LinkedInReader(http, breakers, deadline=deadline),
+        }
     )

@@ -86,7 +86,7 @@ class Facts:
             for status in part.state()["statuses"]
         ]
         found += (
-            Shown("bluesky", out.bluesky.url, post["uri"].split("/")[2], post["text"], post["uri"])
+            Shown("bluesky", out.bluesky.url, post["id"].split("/")[2], post["text"], post["id"])
             for post in out.bluesky.state()["posts"]
         )
         found += (
@@ -94,7 +94,7 @@ class Facts:
             for post in out.instagram.state()["posts"]
         )
         found += (
-            Shown("linkedin", out.linkedin.url, post["author"], post["text"], post["urn"])
+            Shown("linkedin", out.linkedin.url, post["author"], post["text"], post["id"])
             for post in out.linkedin.state()["posts"]
         )
         return found

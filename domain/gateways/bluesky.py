@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from domain.gateways.calls import Caller, words
-from domain.gateways.failures import AuthExpired, Rejected, Transient, UnknownOutcome
+from domain.gateways.calls import Caller, read, words
+from domain.gateways.failures import AuthExpired, GatewayError, Gone, Rejected, Transient, UnknownOutcome
 from domain.gateways.networks import Finding, Grant, Idempotency, RemotePost, Renewal, Traits
 from domain.gateways.richtext import facets, graphemes
 from domain.gateways.tids import tid
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.gateways.breakers import Breakers
-    from domain.gateways.failures import GatewayError
     from domain.gateways.networks import Draft, File, Phase, Plan
 
 PROVIDER = "bluesky"
 COLLECTION = "app.bsky.feed.post"
 # Session tokens do not say in the answer when they end; the reference server gives them two hours.
 _ACCESS_LASTS = timedelta(hours=2)
+_NAMES: dict[str, type[GatewayError]] = {
+    "ExpiredToken": AuthExpired,
+    "InvalidToken": AuthExpired,
+    "NotFound": Gone,
+    "RecordNotFound": Gone,
+}
 
 
 class _Session(BaseModel):
@@ -67,7 +72,7 @@ class Bluesky:
     )
 
     def __init__(self, http: httpx.AsyncClient, breakers: Breakers, *, deadline: timedelta) -> None:
-        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=_translate)
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=translate)
 
     async def sign_in(self, base_url: str, identifier: str, password: str) -> SignedIn:
         """Open a session with an app password.
@@ -75,8 +80,8 @@ class Bluesky:
         Servers allow few of these a day: it is done once, when the account is connected.
         """
         content = {"identifier": identifier, "password": password}
-        url = _url(base_url, "com.atproto.server.createSession")
-        session = _session(await self._call("POST", url, json=content, reads=True))
+        address = url(base_url, "com.atproto.server.createSession")
+        session = read(_Session, await self._call("POST", address, json=content, reads=True), "a session")
         return SignedIn(session.did, session.handle, _renewal(session))
 
     def plan(self, key: UUID, now: datetime) -> Plan:
@@ -92,13 +97,10 @@ class Bluesky:
 
     async def upload(self, grant: Grant, file: File) -> Plan:
         """Hand a file over; the record holds the blob's reference."""
-        headers = _headers(grant.access) | {"Content-Type": file.media_type}
-        url = _url(grant.base_url, "com.atproto.repo.uploadBlob")
-        response = await self._call("POST", url, headers=headers, content=await file.load())
-        try:
-            return {"image": _Blob.model_validate_json(response.content).blob, "alt": file.alt_text}
-        except ValidationError as error:
-            raise Transient("the answer is no blob", code="bad_answer") from error
+        shown = headers(grant.access) | {"Content-Type": file.media_type}
+        address = url(grant.base_url, "com.atproto.repo.uploadBlob")
+        response = await self._call("POST", address, headers=shown, content=await file.load())
+        return {"image": read(_Blob, response, "a blob").blob, "alt": file.alt_text}
 
     async def step(self, grant: Grant, draft: Draft, plan: Plan) -> RemotePost:
         """Put the record; the same one again changes nothing."""
@@ -108,19 +110,17 @@ class Bluesky:
             "rkey": plan["rkey"],
             "record": _record(draft, plan),
         }
-        url = _url(grant.base_url, "com.atproto.repo.putRecord")
-        response = await self._call("POST", url, headers=_headers(grant.access), json=content)
+        address = url(grant.base_url, "com.atproto.repo.putRecord")
+        response = await self._call("POST", address, headers=headers(grant.access), json=content)
         return _remote(grant, response, UnknownOutcome)
 
     async def find(self, grant: Grant, draft: Draft, plan: Plan, since: datetime) -> Finding:  # noqa: ARG002 - the key alone tells
         """Ask for the record under our key."""
         params = {"repo": grant.external_id, "collection": COLLECTION, "rkey": plan["rkey"]}
-        url = _url(grant.base_url, "com.atproto.repo.getRecord")
+        address = url(grant.base_url, "com.atproto.repo.getRecord")
         try:
-            response = await self._call("GET", url, headers=_headers(grant.access), params=params)
-        except Rejected as error:
-            if error.code != "RecordNotFound":
-                raise
+            response = await self._call("GET", address, headers=headers(grant.access), params=params)
+        except Gone:
             return Finding((), complete=True)
         return Finding((_remote(grant, response, Transient),), complete=True)
 
@@ -128,8 +128,9 @@ class Bluesky:
         """Rotate the session's tokens. The old refresh token is good for a while and leads to the same next one."""
         if tokens.refresh is None:
             raise AuthExpired("there is no refresh token", code="no_refresh_token")
-        url = _url(grant.base_url, "com.atproto.server.refreshSession")
-        return _renewal(_session(await self._call("POST", url, headers=_headers(tokens.refresh), reads=True)))
+        address = url(grant.base_url, "com.atproto.server.refreshSession")
+        response = await self._call("POST", address, headers=headers(tokens.refresh), reads=True)
+        return _renewal(read(_Session, response, "a session"))
 
 
 def _record(draft: Draft, plan: Plan) -> Plan:
@@ -142,26 +143,20 @@ def _record(draft: Draft, plan: Plan) -> Plan:
 
 
 def _remote(grant: Grant, response: httpx.Response, failure: type[GatewayError]) -> RemotePost:
-    try:
-        uri = _Record.model_validate_json(response.content).uri
-    except ValidationError as error:
-        raise failure("the answer is not a record", code="bad_answer") from error
-    return RemotePost(uri, f"https://bsky.app/profile/{grant.external_id}/post/{uri.rsplit('/', 1)[-1]}")
+    uri = read(_Record, response, "a record", failure).uri
+    return RemotePost(uri, page(grant.external_id, uri))
 
 
-def _session(response: httpx.Response) -> _Session:
-    try:
-        return _Session.model_validate_json(response.content)
-    except ValidationError:
-        # the answer holds tokens, and pydantic's message would show them
-        raise Transient("the answer is not a session", code="bad_answer") from None
+def page(did: str, uri: str) -> str:
+    """Return where people see a post."""
+    return f"https://bsky.app/profile/{did}/post/{uri.rsplit('/', 1)[-1]}"
 
 
 def _renewal(session: _Session) -> Renewal:
     return Renewal(Tokens(session.access, session.refresh), datetime.now(UTC) + _ACCESS_LASTS)
 
 
-def _translate(response: httpx.Response) -> GatewayError | None:
+def translate(response: httpx.Response) -> GatewayError | None:
     """Know the protocol's own names of errors: a token that has expired is a 400 here."""
     if response.status_code != httpx.codes.BAD_REQUEST:
         return None
@@ -169,14 +164,15 @@ def _translate(response: httpx.Response) -> GatewayError | None:
         name = _Refusal.model_validate_json(response.content).error
     except ValidationError:
         return None
-    if name in {"ExpiredToken", "InvalidToken"}:
-        return AuthExpired(words(response), code=name, status=response.status_code)
-    return Rejected(words(response), code=name or "http_400", status=response.status_code)
+    kind = _NAMES.get(name, Rejected)
+    return kind(words(response), code=name or "http_400", status=response.status_code)
 
 
-def _url(base_url: str, method: str) -> str:
+def url(base_url: str, method: str) -> str:
+    """Return where a method is called."""
     return f"{base_url.rstrip('/')}/xrpc/{method}"
 
 
-def _headers(token: str) -> dict[str, str]:
+def headers(token: str) -> dict[str, str]:
+    """Return what lets us in."""
     return {"Authorization": f"Bearer {token}"}

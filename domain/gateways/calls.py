@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
-from domain.gateways.failures import AuthExpired, GatewayError, RateLimited, Rejected, Transient, UnknownOutcome
+from domain.gateways.failures import (
+    AuthExpired,
+    GatewayError,
+    Gone,
+    NotAllowed,
+    RateLimited,
+    Rejected,
+    Transient,
+    UnknownOutcome,
+)
 from domain.gateways.waiting import requested_wait
 
 if TYPE_CHECKING:
@@ -17,6 +27,13 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from domain.gateways.breakers import Breakers
+
+Shape = TypeVar("Shape", bound=BaseModel)
+_REFUSALS: dict[int, type[Rejected]] = {
+    httpx.codes.NOT_FOUND: Gone,
+    httpx.codes.GONE: Gone,
+    httpx.codes.FORBIDDEN: NotAllowed,
+}
 
 
 class Caller:
@@ -55,6 +72,14 @@ class Caller:
             return response
 
 
+def read(shape: type[Shape], response: httpx.Response, what: str, failure: type[GatewayError] = Transient) -> Shape:
+    """Read an answer. One that makes no sense may hold tokens all the same, so nothing of it is repeated."""
+    try:
+        return shape.model_validate_json(response.content)
+    except ValidationError:
+        raise failure(f"the answer is not {what}", code="bad_answer") from None
+
+
 def lost(message: str, *, code: str, reads: bool, status: int | None = None) -> GatewayError:
     """Return what a missing answer means: nothing for a call that reads, doubt for one that writes."""
     return (Transient if reads else UnknownOutcome)(message, code=code, status=status)
@@ -78,4 +103,4 @@ def refusal(response: httpx.Response, *, reads: bool) -> GatewayError:
         return AuthExpired(said, code=code, status=status)
     if response.is_server_error or status == httpx.codes.REQUEST_TIMEOUT:
         return lost(said, code=code, reads=reads, status=status)
-    return Rejected(said, code=code, status=status)
+    return _REFUSALS.get(status, Rejected)(said, code=code, status=status)

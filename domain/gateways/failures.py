@@ -45,6 +45,14 @@ class Rejected(GatewayError):
     """It refused, and will refuse the same again."""
 
 
+class Gone(Rejected):
+    """What was asked for is not there, or not any more."""
+
+
+class NotAllowed(Rejected):
+    """What the account's owner allowed us does not cover this."""
+
+
 class Duplicate(GatewayError):
     """It has this content already, and we cannot show that it is ours."""
 

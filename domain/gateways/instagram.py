@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from domain.gateways.calls import Caller, words
-from domain.gateways.failures import AuthExpired, NotReady, RateLimited, Rejected, Transient, UnknownOutcome
+from domain.gateways.calls import Caller, read, words
+from domain.gateways.failures import (
+    AuthExpired,
+    Gone,
+    NotAllowed,
+    NotReady,
+    RateLimited,
+    Rejected,
+    Transient,
+    UnknownOutcome,
+)
 from domain.gateways.networks import Finding, Grant, Idempotency, Progress, RemotePost, Renewal, Traits
 from domain.gateways.vault import Tokens
 from domain.gateways.waiting import requested_wait
@@ -27,6 +36,8 @@ POLL = timedelta(seconds=20)
 # The platform's own numbers of errors.
 _BAD_TOKEN = 190
 _LIMITED = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
+_NO_OBJECT = (100, 33)
+_NOT_ALLOWED = frozenset({10, *range(200, 300)})
 _PAGE = 50
 
 
@@ -56,6 +67,7 @@ class _Token(BaseModel):
 
 class _Error(BaseModel):
     code: int = 0
+    error_subcode: int = 0
 
 
 class _Refusal(BaseModel):
@@ -75,7 +87,7 @@ class Instagram:
     )
 
     def __init__(self, http: httpx.AsyncClient, breakers: Breakers, *, deadline: timedelta) -> None:
-        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=_translate)
+        self._call = Caller(PROVIDER, http, breakers, deadline=deadline, translate=translate)
 
     def plan(self, key: UUID, now: datetime) -> Plan:  # noqa: ARG002 - nothing can be chosen here
         """Begin without a container."""
@@ -112,12 +124,9 @@ class Instagram:
         if status not in {"PUBLISHED", "EXPIRED"}:
             return Finding((), complete=True)
         params = {"fields": "id,caption,permalink,timestamp", "limit": str(_PAGE)}
-        url = _url(grant, f"{grant.external_id}/media")
-        response = await self._call("GET", url, headers=_headers(grant), params=params)
-        try:
-            posts = _Posts.model_validate_json(response.content).data
-        except ValidationError as error:
-            raise Transient("the answer is not a list of posts", code="bad_answer") from error
+        address = url(grant, f"{grant.external_id}/media")
+        response = await self._call("GET", address, headers=headers(grant), params=params)
+        posts = read(_Posts, response, "a list of posts").data
         ours = [post for post in posts if post.timestamp >= since and post.caption.split() == draft.text.split()]
         # a container that says PUBLISHED and a list without it: nobody can tell
         complete = status != "PUBLISHED"
@@ -127,72 +136,64 @@ class Instagram:
         """Exchange a token that is still good for one that lives another sixty days."""
         # documented as a parameter of the address; the composition root keeps httpx from logging addresses
         params = {"grant_type": "ig_refresh_token", "access_token": tokens.access}
-        response = await self._call("GET", _url(grant, "refresh_access_token"), params=params)
-        try:
-            token = _Token.model_validate_json(response.content)
-        except ValidationError:
-            # the answer holds a token, and pydantic's message would show it
-            raise Transient("the answer is not a token", code="bad_answer") from None
+        response = await self._call("GET", url(grant, "refresh_access_token"), params=params)
+        token = read(_Token, response, "a token")
         return Renewal(Tokens(token.access_token), datetime.now(UTC) + timedelta(seconds=token.expires_in))
 
     async def _create(self, grant: Grant, draft: Draft) -> str:
         if not draft.media:
             raise Rejected("a post on this network needs a picture", code="media_missing")
         content = {"image_url": draft.media[0]["image_url"], "caption": draft.text}
-        url = _url(grant, f"{grant.external_id}/media")
+        address = url(grant, f"{grant.external_id}/media")
         # as reading: it makes nothing that anybody sees
-        response = await self._call("POST", url, reads=True, headers=_headers(grant), data=content)
-        return _made(response, Transient)
+        response = await self._call("POST", address, reads=True, headers=headers(grant), data=content)
+        return read(_Made, response, "a container").id
 
     async def _publish(self, grant: Grant, container: str) -> RemotePost:
-        url = _url(grant, f"{grant.external_id}/media_publish")
-        response = await self._call("POST", url, headers=_headers(grant), data={"creation_id": container})
-        post_id = _made(response, UnknownOutcome)
+        address = url(grant, f"{grant.external_id}/media_publish")
+        response = await self._call("POST", address, headers=headers(grant), data={"creation_id": container})
+        post_id = read(_Made, response, "a post", UnknownOutcome).id
         return RemotePost(post_id, await self._permalink(grant, post_id))
 
     async def _permalink(self, grant: Grant, post_id: str) -> str:
         """Ask for the address; a post without one is published all the same."""
         try:
-            url = _url(grant, post_id)
-            response = await self._call("GET", url, headers=_headers(grant), params={"fields": "permalink"})
+            address = url(grant, post_id)
+            response = await self._call("GET", address, headers=headers(grant), params={"fields": "permalink"})
             return str(response.json()["permalink"])
         except (Transient, Rejected, RateLimited, AuthExpired, ValueError, KeyError):
             return ""
 
     async def _status(self, grant: Grant, container: str) -> str:
-        url = _url(grant, container)
-        response = await self._call("GET", url, headers=_headers(grant), params={"fields": "status_code"})
-        try:
-            return _Container.model_validate_json(response.content).status_code
-        except ValidationError as error:
-            raise Transient("the answer is not a container", code="bad_answer") from error
+        address = url(grant, container)
+        response = await self._call("GET", address, headers=headers(grant), params={"fields": "status_code"})
+        return read(_Container, response, "a container").status_code
 
 
-def _made(response: httpx.Response, failure: type[GatewayError]) -> str:
-    try:
-        return _Made.model_validate_json(response.content).id
-    except ValidationError as error:
-        raise failure("the answer has no id", code="bad_answer") from error
-
-
-def _translate(response: httpx.Response) -> GatewayError | None:
+def translate(response: httpx.Response) -> GatewayError | None:
     """Know the platform's own numbers: a bad token and a limit are HTTP 400 here."""
     try:
-        number = _Refusal.model_validate_json(response.content).error.code
+        error = _Refusal.model_validate_json(response.content).error
     except ValidationError:
         return None
-    said, status = words(response), response.status_code
+    number, said, status = error.code, words(response), response.status_code
     if number == _BAD_TOKEN:
         return AuthExpired(said, code="graph_190", status=status)
     if number in _LIMITED:
         wait = requested_wait(response.headers, datetime.now(UTC))
         return RateLimited(said, code=f"graph_{number}", wait=wait, status=status)
+    if (number, error.error_subcode) == _NO_OBJECT:
+        return Gone(said, code="graph_100_33", status=status)
+    if number in _NOT_ALLOWED:
+        return NotAllowed(said, code=f"graph_{number}", status=status)
     return None
 
 
-def _url(grant: Grant, path: str) -> str:
+def url(grant: Grant, path: str) -> str:
+    """Return where a node or an edge is."""
     return f"{grant.base_url.rstrip('/')}/{path}"
 
 
-def _headers(grant: Grant) -> dict[str, str]:
+def headers(grant: Grant) -> dict[str, str]:
+    """Return what lets us in."""
     return {"Authorization": f"Bearer {grant.access}"}

@@ -70,7 +70,7 @@ class LinkedIn:
             "isReshareDisabledByAuthor": False,
         }
         try:
-            response = await self._call("POST", _url(grant), headers=_headers(grant), json=content)
+            response = await self._call("POST", _url(grant), headers=headers(grant), json=content)
         except Duplicate as error:
             return await self._named(grant, draft, error)
         urn = response.headers.get("x-restli-id", "")
@@ -92,7 +92,7 @@ class LinkedIn:
         if not draft.in_doubt or found is None:
             raise refused
         try:
-            await self._call("GET", f"{_url(grant)}/{quote(found.group(), safe='')}", headers=_headers(grant))
+            await self._call("GET", f"{_url(grant)}/{quote(found.group(), safe='')}", headers=headers(grant))
         except Rejected:  # named, but not there
             raise refused from None
         return _remote(found.group())
@@ -118,7 +118,8 @@ def _url(grant: Grant) -> str:
     return f"{grant.base_url.rstrip('/')}/rest/posts"
 
 
-def _headers(grant: Grant) -> dict[str, str]:
+def headers(grant: Grant) -> dict[str, str]:
+    """Return what lets us in, and which edition of the API we speak."""
     return {
         "Authorization": f"Bearer {grant.access}",
         "LinkedIn-Version": VERSION,

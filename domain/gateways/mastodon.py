@@ -6,10 +6,10 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, RootModel
 
-from domain.gateways.calls import Caller
-from domain.gateways.failures import AuthExpired, Transient, UnknownOutcome
+from domain.gateways.calls import Caller, read
+from domain.gateways.failures import AuthExpired, UnknownOutcome
 from domain.gateways.networks import Finding, Idempotency, RemotePost, Traits
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class _Upload(BaseModel):
     id: str
 
 
-_PAGE_OF_STATUSES = TypeAdapter(list[_Status])
+class _Statuses(RootModel[list[_Status]]):
+    """A page of them."""
 
 
 class Mastodon:
@@ -75,10 +76,7 @@ class Mastodon:
             files={"file": ("file", await file.load(), file.media_type)},
             data={"description": file.alt_text},
         )
-        try:
-            return {"id": _Upload.model_validate_json(response.content).id}
-        except ValidationError as error:
-            raise Transient("the answer is no uploaded file", code="bad_answer") from error
+        return {"id": read(_Upload, response, "an uploaded file").id}
 
     async def step(self, grant: Grant, draft: Draft, plan: Plan) -> RemotePost:
         """Publish. The same key within an hour gives the same status again instead of a second one."""
@@ -87,10 +85,7 @@ class Mastodon:
             content["media_ids"] = [media["id"] for media in draft.media]
         headers = _headers(grant) | {"Idempotency-Key": plan["key"]}
         response = await self._call("POST", _url(grant, "/api/v1/statuses"), headers=headers, json=content)
-        try:
-            return _Status.model_validate_json(response.content).remote()
-        except ValidationError as error:
-            raise UnknownOutcome("the answer is not a status", code="bad_answer") from error
+        return read(_Status, response, "a status", UnknownOutcome).remote()
 
     async def find(self, grant: Grant, draft: Draft, plan: Plan, since: datetime) -> Finding:  # noqa: ARG002 - the key does not help any more
         """Read the account's statuses back to a moment, or as far as we are willing to."""
@@ -100,10 +95,7 @@ class Mastodon:
             params = {"limit": str(_PAGE)} | ({"max_id": found[-1].id} if found else {})
             url = _url(grant, f"/api/v1/accounts/{grant.external_id}/statuses")
             response = await self._call("GET", url, headers=_headers(grant), params=params)
-            try:
-                page = _PAGE_OF_STATUSES.validate_json(response.content)
-            except ValidationError as error:
-                raise Transient("the answer is not a list of statuses", code="bad_answer") from error
+            page = read(_Statuses, response, "a list of statuses").root
             found += page
             complete = not page or page[-1].created_at < since
             if complete:

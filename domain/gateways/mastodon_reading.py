@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import AwareDatetime, BaseModel, NonNegativeInt, ValidationError
+from pydantic import AwareDatetime, BaseModel
 
-from domain.gateways.calls import Caller
-from domain.gateways.failures import Transient
-from domain.gateways.reading import AccountNumbers, CommentPage, PostNumbers, RemoteComment
+from domain.gateways.calls import Caller, Shape, read
+from domain.gateways.mastodon import PROVIDER
+from domain.gateways.plaintext import plain
+from domain.gateways.reading import AccountNumbers, CommentPage, Count, PostNumbers, RemoteComment, Text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -18,24 +19,20 @@ if TYPE_CHECKING:
     from domain.gateways.breakers import Breakers
     from domain.gateways.networks import Grant
 
-PROVIDER = "mastodon"
-
-_Answer = TypeVar("_Answer", bound=BaseModel)
-
 
 class _Counted(BaseModel):
-    favourites_count: NonNegativeInt | None = None
-    reblogs_count: NonNegativeInt | None = None
-    replies_count: NonNegativeInt | None = None
+    favourites_count: Count | None = None
+    reblogs_count: Count | None = None
+    replies_count: Count | None = None
 
 
 class _Account(BaseModel):
     id: str
-    acct: str = ""
-    avatar: str = ""
-    followers_count: NonNegativeInt | None = None
-    following_count: NonNegativeInt | None = None
-    statuses_count: NonNegativeInt | None = None
+    acct: Text = ""
+    avatar: Text = ""
+    followers_count: Count | None = None
+    following_count: Count | None = None
+    statuses_count: Count | None = None
 
 
 class _Status(BaseModel):
@@ -53,7 +50,7 @@ class _Status(BaseModel):
             self.in_reply_to_id,
             self.account.id,
             f"@{self.account.acct}",
-            self.content,
+            plain(self.content),
             self.url,
             self.created_at,
             self.edited_at,
@@ -95,10 +92,7 @@ class MastodonReader:
         found = await self._read(grant, f"/api/v1/statuses/{external_id}/context", _Thread)
         return CommentPage(tuple(status.comment() for status in found.descendants), None)
 
-    async def _read(self, grant: Grant, path: str, shape: type[_Answer]) -> _Answer:
+    async def _read(self, grant: Grant, path: str, shape: type[Shape]) -> Shape:
         headers = {"Authorization": f"Bearer {grant.access}"}
         response = await self._call("GET", grant.base_url.rstrip("/") + path, headers=headers)
-        try:
-            return shape.model_validate_json(response.content)
-        except ValidationError as error:
-            raise Transient("the answer is not what was asked for", code="bad_answer") from error
+        return read(shape, response, "what was asked for")

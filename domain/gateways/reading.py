@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import AfterValidator, Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from domain.gateways.networks import Grant
+
+
+Text = Annotated[str, AfterValidator(lambda said: said.replace("\x00", ""))]
+"""What somebody wrote, as PostgreSQL can store it."""
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""A number, as PostgreSQL can store it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,15 @@ class AccountNumbers:
 
 @dataclass(frozen=True, slots=True)
 class RemoteComment:
-    """An answer to a post; its text is a stranger's HTML."""
+    """An answer to a post."""
 
     external_id: str
     parent_external_id: str | None
     author_external_id: str
     author_handle: str
-    html: str
+    """Empty: the network did not say."""
+    text: str
+    """Plain."""
     permalink: str | None
     posted_at: datetime
     edited_at: datetime | None
@@ -55,6 +65,8 @@ class CommentPage:
 
     comments: tuple[RemoteComment, ...]
     cursor: str | None
+    whole: bool = True
+    """Nothing was left out of this page: what is not on any page is gone."""
 
 
 class Reader(Protocol):
@@ -76,6 +88,6 @@ class Readers:
 
     by_provider: Mapping[str, Reader]
 
-    def of(self, provider: str) -> Reader | None:
-        """Return a network's reader; None if it tells us nothing."""
-        return self.by_provider.get(provider)
+    def of(self, provider: str) -> Reader:
+        """Return a network's reader."""
+        return self.by_provider[provider]

@@ -73,16 +73,17 @@ class CaptureCommentsJob(
 ):
     """Store the answers to a post; without a post, fan out.
 
-    ``after`` names the page that it goes on from, so that it is another job.
+    ``after`` names the page that it goes on from, so that it is another job; ``part`` counts these jobs.
     """
 
     scheduled_post_id: UUID | None = None
     tick: datetime | None = None
     after: str | None = None
+    part: int = 1
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.analytics.capture_comments(ctx, self.scheduled_post_id, self.tick)
+        return await app.analytics.capture_comments(ctx, self.scheduled_post_id, self.tick, self.part)
 
     async def on_dead(self, app: Application, session: AsyncSession, death: Death) -> None:
         """Go on with the next tick."""

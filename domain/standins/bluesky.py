@@ -6,9 +6,13 @@ import hashlib
 import json
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from domain.standins.audience import told
 from domain.standins.networks import Answer, Call, NetworkStandIn
+
+if TYPE_CHECKING:
+    from domain.standins.audience import Answer as Written
 
 _TID = re.compile(r"[234567a-j][2-7a-z]{12}")
 _MOST_LENGTH = 300
@@ -62,7 +66,7 @@ class BlueskyStandIn(NetworkStandIn):
 
     def answer(self, call: Call) -> Answer:
         """Serve one method."""
-        method = call.path.removeprefix("/xrpc/com.atproto.")
+        method = call.path.removeprefix("/xrpc/").removeprefix("com.atproto.")
         if method == "server.createSession":
             return self._sign_in(call.body)
         if method == "server.refreshSession":
@@ -79,6 +83,18 @@ class BlueskyStandIn(NetworkStandIn):
             case "repo.uploadBlob":
                 link = hashlib.sha256(call.body).hexdigest()
                 return Answer({"blob": {"$type": "blob", "ref": {"$link": link}, "size": len(call.body)}})
+        return self._application(method, call.query)
+
+    def _application(self, method: str, query: dict[str, str]) -> Answer:
+        """Serve what a server passes on to the application that knows all servers."""
+        match method:
+            case "app.bsky.feed.getPosts":
+                post = self.find(query["uris"])
+                return Answer({"posts": [] if post is None else [self._view(post)]})
+            case "app.bsky.feed.getPostThread":
+                return self._thread(query)
+            case "app.bsky.actor.getProfile":
+                return self._profile(query["actor"])
         return _error("MethodNotImplemented", HTTPStatus.NOT_IMPLEMENTED)
 
     def _sign_in(self, body: dict[str, str]) -> Answer:
@@ -112,20 +128,63 @@ class BlueskyStandIn(NetworkStandIn):
             return _error("InvalidRequest")
         self.puts += 1
         uri = f"at://{did}/{body['collection']}/{rkey}"
-        kept = next((post for post in self.posts if post["uri"] == uri), None)
+        kept = self.find(uri)
         text = json.dumps(record, sort_keys=True)
         if kept is None:
-            self.posts.append({"uri": uri, "text": record["text"], "record": record, "written": 1})
+            self.posts.append({"id": uri, "text": record["text"], "record": record, "written": 1})
         elif json.dumps(kept["record"], sort_keys=True) != text:
             kept |= {"text": record["text"], "record": record, "written": kept["written"] + 1}
         return Answer({"uri": uri, "cid": hashlib.sha256(text.encode()).hexdigest()})
 
     def _get(self, query: dict[str, str]) -> Answer:
         uri = f"at://{query['repo']}/{query['collection']}/{query['rkey']}"
-        for post in self.posts:
-            if post["uri"] == uri:
-                return Answer({"uri": uri, "value": post["record"]})
-        return _error("RecordNotFound")
+        post = self.find(uri)
+        return _error("RecordNotFound") if post is None else Answer({"uri": uri, "value": post["record"]})
+
+    def _profile(self, did: str) -> Answer:
+        name = next((each for each in self._passwords if _did(each) == did), None)
+        if name is None:
+            return _error("InvalidRequest")
+        posts = sum(post["id"].startswith(f"at://{did}/") for post in self.posts)
+        told = {"followersCount": 3, "followsCount": 0, "postsCount": posts}
+        return Answer({"did": did, "handle": name, "avatar": f"{self.url}/avatar/{name}.jpg"} | told)
+
+    def _view(self, post: dict[str, Any]) -> dict[str, Any]:
+        """Return a post as the application shows it: with what people did."""
+        numbers = self.audience.numbers(post["id"])
+        shown = told(likeCount=numbers["likes"], repostCount=numbers["reposts"], replyCount=numbers["replies"])
+        did = post["id"].split("/")[2]
+        author = {"did": did, "handle": next(each for each in self._passwords if _did(each) == did)}
+        record, seen = post["record"], post["record"]["createdAt"]
+        return {"uri": post["id"], "cid": "c", "author": author, "record": record, "indexedAt": seen} | shown
+
+    def _thread(self, query: dict[str, str]) -> Answer:
+        post = self.find(query["uri"])
+        if post is None:
+            return _error("NotFound")
+        answers = self.audience.answers(post["id"])
+        thread = {"post": self._view(post)} | _below(answers, None, int(query.get("depth", "6")))
+        return Answer({"thread": thread})
+
+
+def _below(answers: list[Written], parent_id: str | None, depth: int) -> dict[str, Any]:
+    """Return the answers to a post or an answer; at the end of the depth they are left out."""
+    if depth == 0:
+        return {}
+    found = [each for each in answers if each.parent_id == parent_id]
+    return {"replies": [{"post": _answer(each, answers)} | _below(answers, each.id, depth - 1) for each in found]}
+
+
+def _answer(given: Written, answers: list[Written]) -> dict[str, Any]:
+    did = given.author_id if given.author_id.startswith("did:") else f"did:plc:{given.author_id}"
+    return {
+        "uri": f"at://{did}/app.bsky.feed.post/{given.id}",
+        "cid": "c",
+        "author": {"did": did, "handle": given.author},
+        "record": {"$type": "app.bsky.feed.post", "text": given.text, "createdAt": "0001-01-01T00:00:00Z"},
+        "indexedAt": given.created_at.isoformat(),
+        "replyCount": sum(each.parent_id == given.id for each in answers),
+    }
 
 
 def _did(name: str) -> str:

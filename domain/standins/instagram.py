@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from domain.standins.audience import told
 from domain.standins.consent import Consent
 from domain.standins.networks import Answer, Call, NetworkStandIn
 
+if TYPE_CHECKING:
+    from domain.standins.audience import Answer as Written
+
 _SIXTY_DAYS = 60 * 86_400
 _BAD_TOKEN = 190
+_NO_OBJECT = 33
+_MOST_COMMENTS = 50
 
 
 class InstagramStandIn(NetworkStandIn):
@@ -87,15 +93,17 @@ class InstagramStandIn(NetworkStandIn):
                 return self._create(call.body)
             case "POST", [node, "media_publish"] if node == account:
                 return self._publish(account, call.body["creation_id"])
-            case "GET", [node, "media"] if node == account:
-                return Answer({"data": [self._shown(post) for post in reversed(self.posts)]})
             case "GET", [node]:
-                return self._person(account) if node == "me" else self._node(node)
+                return self._person(account) if node in {"me", account} else self._node(node)
+            case "GET", [node, edge]:
+                return self._edge(account, node, edge, call.query)
         return _error(100)
 
     def _person(self, account: str) -> Answer:
         name = next(each for each, id_ in self._names.items() if id_ == account)
-        return Answer({"id": "1", "user_id": account, "username": name, "name": name.title()})
+        shown = {"id": "1", "user_id": account, "username": name, "name": name.title()}
+        counts = {"followers_count": 3, "follows_count": 0, "media_count": len(self.posts)}
+        return Answer(shown | counts)
 
     def _let_in(self, form: Any) -> Answer:
         """Give a token that lives for an hour and is good for the exchange alone."""
@@ -140,7 +148,7 @@ class InstagramStandIn(NetworkStandIn):
         if container is None or container["status"] not in {"FINISHED", "PUBLISHED"}:
             return _error(9007)
         container["status"] = "PUBLISHED"
-        moment = datetime.now(UTC).isoformat()
+        moment = _time(datetime.now(UTC))
         post = {"id": self._next_id(), "account": account, "text": container["caption"], "timestamp": moment}
         self.posts.append(post)
         return Answer({"id": post["id"]})
@@ -153,19 +161,58 @@ class InstagramStandIn(NetworkStandIn):
                 if container["polls"] < 0:
                     container["status"] = "FINISHED"
             return Answer({"id": node, "status_code": container["status"]})
-        for post in self.posts:
-            if post["id"] == node:
-                return Answer(self._shown(post))
-        return _error(100)
+        post = self.find(node)
+        return _error(100, _NO_OBJECT) if post is None else Answer(self._shown(post))
+
+    def _edge(self, account: str, node: str, edge: str, query: dict[str, str]) -> Answer:
+        if (node, edge) == (account, "media"):
+            return Answer({"data": [self._shown(post) for post in reversed(self.posts)]})
+        if self.find(node) is None or edge not in {"comments", "insights"}:
+            return _error(100, _NO_OBJECT)
+        if edge == "comments":
+            return Answer(self._comments(account, node, query))
+        numbers = self.audience.numbers(node)
+        # a number that is not known is no entry
+        shown = told(views=numbers["views"], shares=numbers["reposts"])
+        data = [{"name": name, "period": "lifetime", "values": [{"value": n}]} for name, n in shown.items()]
+        return Answer({"data": [each for each in data if each["name"] in query["metric"].split(",")]})
+
+    def _comments(self, account: str, node: str, query: dict[str, str]) -> dict[str, Any]:
+        answers = self.audience.answers(node)
+        begin, limit = int(query.get("after", "0")), min(int(query.get("limit", "25")), _MOST_COMMENTS)
+        top = [_comment(each, account) for each in answers if each.parent_id is None]
+        for comment in top:
+            replies = [_comment(each, account) for each in answers if each.parent_id == comment["id"]]
+            comment.update({"replies": _page(replies, 0, _MOST_COMMENTS)} if replies else {})
+        return _page(top, begin, limit)
 
     def _shown(self, post: dict[str, Any]) -> dict[str, Any]:
+        numbers = self.audience.numbers(post["id"])
         return {
             "id": post["id"],
             "caption": post["text"],
             "permalink": f"{self.url}/p/{post['id']}/",
             "timestamp": post["timestamp"],
-        }
+        } | told(like_count=numbers["likes"], comments_count=numbers["replies"])
 
 
-def _error(number: int) -> Answer:
-    return Answer({"error": {"message": "refused", "code": number}}, HTTPStatus.BAD_REQUEST)
+def _comment(given: Written, account: str) -> dict[str, Any]:
+    shown = {"id": given.id, "text": given.text, "timestamp": _time(given.created_at), "username": given.author}
+    own = {"user": {"id": account}} if given.author_id == account else {}
+    return shown | {"from": {"id": f"scoped-{given.author_id}", "username": given.author}} | own
+
+
+def _page(found: list[dict[str, Any]], begin: int, limit: int) -> dict[str, Any]:
+    end = begin + limit
+    paging = {"cursors": {"before": str(begin), "after": str(end)}}
+    more = {"next": "https://graph.example/next"} if len(found) > end else {}
+    return {"data": found[begin:end], "paging": paging | more}
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def _error(number: int, subcode: int = 0) -> Answer:
+    error = {"message": "refused", "code": number, "error_subcode": subcode}
+    return Answer({"error": error}, HTTPStatus.BAD_REQUEST)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from domain.standins.audience import Audience
+from domain.standins.audience import Audience, told
 from domain.standins.mastodon_api import MastodonApi
 from domain.standins.mastodon_consent import MastodonConsent
 from domain.standins.networks import page
@@ -116,10 +116,6 @@ class MastodonStandIn(StandIn):
             case "accounts":
                 account = self.add_account(content["acct"], content["token"])
                 return {"id": account.id}
-            case "answers":
-                return {"id": self.audience.answer(content["status_id"], content["author"], content["html"])}
-            case "counts":
-                self.audience.count(content.pop("status_id"), **content)
             case "limit":
                 self.max_characters = int(content["characters"])
             case "visitor":
@@ -127,7 +123,8 @@ class MastodonStandIn(StandIn):
             case "forget-keys":
                 self.forget_keys()
             case _:
-                return super().command(name, content)
+                done = self.audience.command(name, content)
+                return super().command(name, content) if done is None else done
         return {}
 
     def state(self) -> dict[str, Any]:
@@ -233,15 +230,34 @@ class MastodonStandIn(StandIn):
                 return None if found is None else {"id": found.id, "acct": found.acct} | shown
             case ["statuses", status_id]:
                 status = self._status(status_id)
-                return None if status is None else self.shown(status) | self.audience.numbers(status_id)
+                return None if status is None else self.shown(status) | self._numbers(status_id)
             case ["statuses", status_id, "context"] if self._status(status_id):
-                return self.audience.thread(status_id)
+                return self._thread(status_id)
         return None
 
     def remove(self, status_id: str) -> None:
         """Delete a status, as its author may at any time."""
         with self._lock:
             self._statuses = [status for status in self._statuses if status.id != status_id]
+
+    def _numbers(self, status_id: str) -> dict[str, int]:
+        found = self.audience.numbers(status_id)
+        return told(favourites_count=found["likes"], reblogs_count=found["reposts"], replies_count=found["replies"])
+
+    def _thread(self, status_id: str) -> dict[str, Any]:
+        found = [
+            {
+                "id": each.id,
+                "in_reply_to_id": each.parent_id or status_id,
+                "account": {"id": each.author_id, "acct": each.author},
+                "content": each.text,
+                "url": None,
+                "created_at": each.created_at.isoformat(),
+                "edited_at": None,
+            }
+            for each in self.audience.answers(status_id)
+        ]
+        return {"ancestors": [], "descendants": found}
 
     def _status(self, status_id: str) -> Status | None:
         with self._lock:

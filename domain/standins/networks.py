@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from domain.standins.audience import Audience
 from domain.standins.server import GARBAGE, LOOPBACK, JsonHandler, QuietServer, StandIn
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class NetworkStandIn(StandIn):
         super().__init__()
         self.lock = threading.RLock()
         self.posts: list[dict[str, Any]] = []
+        """As the network keeps them; ``id`` is what its API calls them by, ``text`` what people see."""
         self.calls: list[str] = []
+        self.audience = Audience()
 
     @property
     def url(self) -> str:
@@ -74,6 +77,21 @@ class NetworkStandIn(StandIn):
         with self.lock:
             texts = [str(post["text"]) for post in reversed(self.posts)]
         return page("".join(f"<article><p>{html.escape(text)}</p></article>" for text in texts))
+
+    def find(self, post_id: str) -> dict[str, Any] | None:
+        """Return a post; None: there is none."""
+        with self.lock:
+            return next((post for post in self.posts if post["id"] == post_id), None)
+
+    def remove(self, post_id: str) -> None:
+        """Delete a post, as its author may at any time."""
+        with self.lock:
+            self.posts = [post for post in self.posts if post["id"] != post_id]
+
+    def command(self, name: str, content: dict[str, Any]) -> object:
+        """Do what the control port was asked."""
+        done = self.audience.command(name, content)
+        return super().command(name, content) if done is None else done
 
     def answer(self, call: Call) -> Answer:
         """Do what was asked."""

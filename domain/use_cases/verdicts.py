@@ -10,6 +10,8 @@ from domain.gateways.failures import (
     CircuitOpen,
     Duplicate,
     GatewayError,
+    Gone,
+    NotAllowed,
     NotReady,
     RateLimited,
     Rejected,
@@ -37,12 +39,15 @@ class Verdict:
     """The answer to a repeated key also proves that the earlier call with that key changed nothing."""
 
 
+_REFUSED = Verdict("rejected", "fail", disproves=True)
 VERDICTS: Mapping[type[GatewayError], Verdict] = {
     RateLimited: Verdict("rate_limited", "snooze"),
     NotReady: Verdict("ok", "snooze"),
     CircuitOpen: Verdict("transient", "snooze"),
     AuthExpired: Verdict("auth", "fail", ends_grant=True),
-    Rejected: Verdict("rejected", "fail", disproves=True),
+    Rejected: _REFUSED,
+    Gone: _REFUSED,
+    NotAllowed: _REFUSED,
     Duplicate: Verdict("duplicate", "fail"),
     Transient: Verdict("transient", "retry"),
     UnknownOutcome: Verdict("unknown", "retry"),

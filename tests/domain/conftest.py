@@ -15,6 +15,7 @@ from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, Receiver
 from pgqueue.testing import temporary_database
 from tests.conftest import dbname, sqlalchemy_address
 from tests.domain.api import Api, open_api
+from tests.domain.networks import OnNetwork, connect, make
 from tests.domain.world import Outside, World, open_world
 from tests.kept import KEEPER, KeptDatabase, keep_database
 
@@ -105,6 +106,13 @@ async def world(
     """Two organizations; the application with its use cases; a worker to run what they dispatch."""
     async with open_world(database_url, kept_engine, outside, tmp_path / "objects") as opened:
         yield opened
+
+
+@pytest.fixture
+async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNetwork]:
+    """An account on the network that the parameter names."""
+    with make(request.param) as network:
+        yield await connect(world, request.param, network)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from domain.gateways.bluesky import Bluesky
 from domain.gateways.vault import Tokens
 from domain.models import Media, SocialAccount, new_id
@@ -15,11 +17,13 @@ from domain.standins import BlueskyStandIn, InstagramStandIn, LinkedInStandIn, M
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.models import ScheduledPost
     from domain.standins.networks import NetworkStandIn
     from tests.domain.world import World
 
 SECRET = "a-secret-of-the-network"
 PROVIDERS = ("mastodon", "bluesky", "instagram", "linkedin")
+every = pytest.mark.parametrize("on", PROVIDERS, indirect=True)
 # The call after which a post exists.
 MAKES_THE_POST = {
     "mastodon": "/api/v1/statuses",
@@ -136,6 +140,19 @@ async def _grant(world: World, network: NetworkStandIn | MastodonStandIn) -> tup
             return network.add_account("ana", SECRET), Tokens(SECRET), datetime.now(UTC) + timedelta(days=60)
         case _:
             raise AssertionError(network)
+
+
+async def published(on: OnNetwork) -> ScheduledPost:
+    """Publish a post; what follows from it has not run yet."""
+    post_id = await on.schedule()
+    await on.world.work()
+    while (post := await on.world.post(post_id)).status == "processing":
+        await on.world.execute(
+            "UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE kind = 'ProcessScheduledPostJob'"
+        )
+        await on.world.work()
+    assert post.status == "published"
+    return post
 
 
 async def work_on(on: OnNetwork, rounds: int = 4) -> None:

@@ -16,9 +16,11 @@ from domain.jobs import (
 )
 from domain.models import Comment
 from domain.standins.faults import FOR_EVER
+from domain.use_cases.analytics.asking import Source
 from domain.use_cases.analytics.comments import CaptureComments
 from domain.use_cases.analytics.ladders import COMMENTS, METRICS, next_wait
 from tests.domain.measuring import dispatch
+from tests.domain.networks import OnNetwork, every, published
 
 if TYPE_CHECKING:
     from domain.models import ScheduledPost
@@ -70,33 +72,63 @@ class _Pages:
 
 
 @pytest.mark.trap("the first reading of an old post tells of 900 comments")
-async def test_the_first_reading_is_silent_and_later_ones_tell_of_what_is_new(
-    world: World, post: ScheduledPost
-) -> None:
-    people = world.network.audience
-    for number in range(30):
-        people.answer(post.external_id or "", "bia", f"<p>{number}</p>")
+@every
+async def test_the_first_reading_is_silent_and_later_ones_tell_of_what_is_new(on: OnNetwork) -> None:
+    world, people, post = on.world, on.network.audience, await published(on)
+    for number in range(60):  # more than a page, where there are pages
+        people.answer(post.external_id or "", "bia", f"{number}\x00")
     await _read_first(world)
-    assert len(await _comments(world)) == 30
+    assert {c.body_text for c in await _comments(world)} == {str(number) for number in range(60)}
     assert await _embedding_jobs(world) == 0
-    people.answer(post.external_id or "", "caio", "<p>novo</p>")
-    people.answer(post.external_id or "", "aurora", "<p>obrigada</p>", author_id=(await world.account()).external_id)
+    people.answer(post.external_id or "", "caio", "<b>novo</b>")
+    people.answer(post.external_id or "", "ana", "obrigada", author_id=(await on.account()).external_id)
     await _read_comments(world, post)
     assert await _embedding_jobs(world) == 1  # our own answer is no news
     assert [c.body_text for c in await _comments(world) if c.is_own] == ["obrigada"]
+    # only Mastodon writes HTML: elsewhere a mark is what somebody typed
+    novo = "novo" if on.provider == "mastodon" else "<b>novo</b>"
+    assert novo in {c.body_text for c in await _comments(world)}
     await _read_comments(world, post)
     await dispatch(world, CaptureCommentsJob(scheduled_post_id=post.id))  # the first one again
     assert await _embedding_jobs(world) == 1
+    assert len(await _comments(world)) == 62
 
 
-async def test_an_answer_that_is_gone_is_marked_and_comes_back(world: World, post: ScheduledPost) -> None:
-    people = world.network.audience
-    gone = people.answer(post.external_id or "", "bia", "x")
-    people.answer(post.external_id or "", "caio", "y")
-    await _read_first(world)
+@every
+async def test_an_answer_that_is_gone_is_marked_and_comes_back(on: OnNetwork) -> None:
+    people, post = on.network.audience, await published(on)
+    post_id = post.external_id or ""
+    gone, kept = people.answer(post_id, "bia", "x"), people.answer(post_id, "caio", "y")
+    people.answer(post_id, "davi", "z", parent_id=kept)
+    await _read_first(on.world)
     people.take_back(gone)
-    await _read_comments(world, post)
-    assert {c.external_id: c.removed_at is None for c in await _comments(world)} == {"a1": False, "a2": True}
+    await _read_comments(on.world, post)
+    found = await _comments(on.world)
+    # answers to comments are on other lists of LinkedIn's, which are not read
+    below = {} if on.provider == "linkedin" else {"z": True}
+    assert {c.body_text: c.removed_at is None for c in found} == {"x": False, "y": True, **below}
+    ids = {c.body_text: c.external_id for c in found}
+    assert {c.body_text: c.parent_external_id for c in found if c.body_text == "z"} == dict.fromkeys(below, ids["y"])
+
+
+@pytest.mark.trap("a page that leaves answers out shows that they are gone")
+@pytest.mark.parametrize("on", ["bluesky", "instagram"], indirect=True)
+async def test_a_page_that_leaves_answers_out_has_not_said_that_they_are_gone(on: OnNetwork) -> None:
+    people, post = on.network.audience, (await published(on)).external_id or ""
+    last: str | None = people.answer(post, "bia", "x")
+    if on.provider == "bluesky":
+        for _ in range(20):  # deeper than what is asked for
+            last = people.answer(post, "caio", "y", parent_id=last)
+    else:
+        for _ in range(51):  # more than a page of answers to an answer
+            people.answer(post, "caio", "y", parent_id=last)
+    asking = _capture(on.world).asking
+    async with on.world.app.units.begin(on.world.tenant.context) as uow:
+        source = await asking.source(uow, on.account_id)
+    assert isinstance(source, Source)
+    page = await source.reader.comments(source.grant, post, None)
+    assert (page.whole, page.cursor) == (False, None)
+    assert len(page.comments) == (20 if on.provider == "bluesky" else 51)
 
 
 async def test_a_network_that_fails_has_not_said_that_the_answers_are_gone(world: World, post: ScheduledPost) -> None:
@@ -108,16 +140,36 @@ async def test_a_network_that_fails_has_not_said_that_the_answers_are_gone(world
     assert (await world.post(post.id)).next_comments_at is None
 
 
+def _capture(world: World) -> CaptureComments:
+    capture = world.app.analytics.capture_comments.one
+    assert isinstance(capture, CaptureComments)
+    return capture
+
+
+async def _read_pages(world: World, pages: Any) -> None:
+    """Let the first reading read these instead of the network."""
+    one = replace(_capture(world), asking=replace(_capture(world).asking, readers=Readers({"mastodon": pages})))
+    capture = replace(world.app.analytics.capture_comments, one=one)
+    await world.restart(replace(world.app, analytics=replace(world.app.analytics, capture_comments=capture)))
+    await _read_first(world)
+
+
+@pytest.mark.trap("a network that never ends makes jobs for ever")
+async def test_a_thread_without_an_end_has_one_for_us(
+    world: World, post: ScheduledPost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.use_cases.analytics.comments.MOST_PARTS", 2)
+    pages = _Pages(1_000)
+    await _read_pages(world, pages)
+    assert pages.asked == [None, *map(str, range(1, 10))]
+    after = await world.post(post.id)
+    assert after.comments_cursor is None
+    assert after.next_comments_at is not None
+
+
 async def test_a_long_thread_is_read_by_jobs_that_follow_each_other(world: World, post: ScheduledPost) -> None:
     pages = _Pages(12)
-    reading: Any = pages
-    readers = Readers({"mastodon": reading})
-    capture = world.app.analytics.capture_comments
-    assert isinstance(capture.one, CaptureComments)
-    capture = replace(capture, one=replace(capture.one, asking=replace(capture.one.asking, readers=readers)))
-    handle = replace(world.app, analytics=replace(world.app.analytics, capture_comments=capture))
-    await world.restart(handle)
-    await _read_first(world)
+    await _read_pages(world, pages)
     assert pages.asked == [None, *map(str, range(1, 12))]
     assert len(await _comments(world)) == 12
     after = await world.post(post.id)

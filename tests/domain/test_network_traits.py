@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from domain.models import RemoteMedia
@@ -11,24 +9,9 @@ from domain.standins import BlueskyStandIn, InstagramStandIn, LinkedInStandIn
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.scheduling import InvalidPost
 from tests.domain.files import an_image
-from tests.domain.networks import PROVIDERS, OnNetwork, a_picture, connect, make, work_on
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.domain.world import World
-
+from tests.domain.networks import OnNetwork, a_picture, every, work_on
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNetwork]:
-    with make(request.param) as network:
-        yield await connect(world, request.param, network)
-
-
-every = pytest.mark.parametrize("on", PROVIDERS, indirect=True)
 
 
 on_bluesky = pytest.mark.parametrize("on", ["bluesky"], indirect=True)
@@ -55,8 +38,8 @@ async def test_the_record_is_the_same_on_every_attempt(on: OnNetwork) -> None:
     [record] = on.network.state()["posts"]
     assert record["written"] == 1
     assert record["record"]["createdAt"] == plan["created_at"]
-    assert post.external_id == record["uri"]
-    assert record["uri"].endswith(plan["rkey"])
+    assert post.external_id == record["id"]
+    assert record["id"].endswith(plan["rkey"])
 
 
 @pytest.mark.trap("signing in for each call")

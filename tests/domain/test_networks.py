@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.domain.networks import PROVIDERS, OnNetwork, connect, make, work_on
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.domain.world import World
-
+from tests.domain.networks import OnNetwork, every, work_on
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNetwork]:
-    with make(request.param) as network:
-        yield await connect(world, request.param, network)
-
-
-every = pytest.mark.parametrize("on", PROVIDERS, indirect=True)
 
 
 @every

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from domain.gateways.failures import AuthExpired, Rejected, Transient
+from domain.gateways.failures import AuthExpired, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from domain.gateways.failures import GatewayError
     from domain.gateways.vault import Tokens
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +106,3 @@ def refused_grant(response: httpx.Response) -> GatewayError | None:
     if code in {"invalid_client", "unauthorized_client"}:
         return AuthExpired("the network does not know us", code=code, status=response.status_code)
     return Rejected("the network refused the code", code=code, status=response.status_code)
-
-
-def read(shape: type[Shape], response: httpx.Response, what: str) -> Shape:
-    """Read an answer. One that makes no sense may hold tokens all the same, so nothing of it is repeated."""
-    try:
-        return shape.model_validate_json(response.content)
-    except ValidationError:
-        raise Transient(f"the answer is not {what}", code="bad_answer") from None

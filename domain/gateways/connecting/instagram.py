@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field, ValidationError
 
-from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, read, refused_grant
+from domain.gateways.calls import Caller, read
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant
 from domain.gateways.instagram import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from domain.gateways.breakers import Breakers
 
-SCOPES = ("instagram_business_basic", "instagram_business_content_publish", "instagram_business_manage_comments")
+SCOPES = (
+    "instagram_business_basic",
+    "instagram_business_content_publish",
+    "instagram_business_manage_comments",
+    "instagram_business_manage_insights",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
-from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, read, refused_grant
+from domain.gateways.calls import Caller, read
+from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant
 from domain.gateways.linkedin import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
     from domain.gateways.breakers import Breakers
 
-SCOPES = "openid profile w_member_social"
-
 
 @dataclass(frozen=True, slots=True)
 class LinkedInAccess:
-    """Who we are there, and the host that users sign in on."""
+    """Who we are there, the host that users sign in on, and what we ask them for."""
 
     client: Client
     login_url: str
+    scopes: str
 
 
 class _Token(BaseModel):
@@ -64,7 +63,7 @@ class LinkedInDoor:
             "response_type": "code",
             "client_id": client.id,
             "redirect_uri": place.redirect_uri,
-            "scope": SCOPES,
+            "scope": self._access.scopes,
             "state": trip.state,
         }
         return f"{self._access.login_url}/oauth/v2/authorization?{urlencode(query)}"

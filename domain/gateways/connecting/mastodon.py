@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from domain.gateways.calls import Caller
-from domain.gateways.connecting import Arrival, Client, Place, Trip, read, refused_grant
+from domain.gateways.calls import Caller, read
+from domain.gateways.connecting import Arrival, Client, Place, Trip, refused_grant
 from domain.gateways.failures import GatewayError
 from domain.gateways.mastodon import PROVIDER
 from domain.gateways.vault import Tokens

@@ -11,17 +11,17 @@ from sqlalchemy import Date, cast, extract, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.events import AccountMetricsCaptured
-from domain.gateways.failures import GatewayError
+from domain.gateways.failures import Gone, NotAllowed
+from domain.gateways.reading import AccountNumbers
 from domain.jobs import SyncAccountMetricsJob
 from domain.models import AccountMetrics, AccountStatus, Organization, OrganizationStatus, SocialAccount
 from domain.use_cases.analytics.asking import Source
-from pgqueue import Context, Outcome
+from pgqueue import Context, Discard, Outcome
 
 if TYPE_CHECKING:
     from datetime import date
     from uuid import UUID
 
-    from domain.gateways.reading import AccountNumbers
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from domain.use_cases.analytics.asking import Asking
     from pgqueue import JobContext
@@ -48,9 +48,11 @@ class SyncAccountMetrics:
         if not isinstance(source, Source):
             return source
         try:
-            numbers = await source.reader.account_numbers(source.grant)
-        except GatewayError as error:
-            return await self.asking.refused(error, source, ctx)
+            numbers = await self.asking.ask(ctx, source, lambda to: to.reader.account_numbers(to.grant))
+        except (Gone, NotAllowed) as error:
+            return Discard(f"{error.code}: {error}")
+        if not isinstance(numbers, AccountNumbers):
+            return numbers
         async with ctx.transaction() as session:
             await _store(self.units.join(session, ctx.context), social_account_id, day, numbers)
         return None

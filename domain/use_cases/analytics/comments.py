@@ -9,8 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.events import CommentsCaptured
-from domain.gateways.failures import GatewayError, Rejected
-from domain.gateways.plaintext import plain
+from domain.gateways.failures import Rejected
 from domain.jobs import CaptureCommentsJob
 from domain.models import Comment, PostStatus, ScheduledPost, new_id
 from domain.use_cases.analytics.asking import Source
@@ -32,21 +31,25 @@ if TYPE_CHECKING:
 
 BATCH = 500
 PAGES = 5
+MOST_PARTS = 20
+"""Of one reading: should a network never say that a page is the last one, this bounds what a tick costs."""
 MOST_IN_EVENT = 50
 _MOST_TEXT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one run read: from ``began`` to ``cursor``, whole if both are None."""
+    """What one run read: from ``began`` (None: the first page) to ``cursor`` (None: the last one)."""
 
     comments: Sequence[RemoteComment]
     began: str | None
     cursor: str | None
+    whole: bool
+    """No page left anything out."""
 
     @property
     def complete(self) -> bool:
-        return self.began is None and self.cursor is None
+        return self.began is None and self.cursor is None and self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,10 @@ class CaptureComments:
     units: UnitsOfWork
     asking: Asking
 
-    async def __call__(self, ctx: JobContext, scheduled_post_id: UUID, tick: datetime | None) -> Outcome | None:
-        """Read at most some pages; more are read by a job that follows."""
+    async def __call__(
+        self, ctx: JobContext, scheduled_post_id: UUID, tick: datetime | None, part: int
+    ) -> Outcome | None:
+        """Read at most some pages; more are read by a job that follows, as the next part."""
         async with self.units.begin(ctx.context) as uow:
             row = await locked(uow, scheduled_post_id)
             if row is None or not _wanted(row, tick, await database_now(uow)):
@@ -65,20 +70,22 @@ class CaptureComments:
             source = await self.asking.source(uow, row.social_account_id)
         if not isinstance(source, Source):
             return source
+        external_id, began = row.external_id or "", row.comments_cursor
         try:
-            reading = await _read(source, row)
-        except GatewayError as error:
-            if isinstance(error, Rejected):
-                return await self._stop(scheduled_post_id, error, ctx)
-            return await self.asking.refused(error, source, ctx)
+            reading = await self.asking.ask(ctx, source, lambda to: _read(to, external_id, began))
+        except Rejected as error:
+            return await self._stop(scheduled_post_id, error, ctx)
+        if not isinstance(reading, _Reading):
+            return reading
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
-            await self._store(uow, scheduled_post_id, tick, source.grant.external_id, reading)
+            await self._store(uow, scheduled_post_id, tick, (part, source.grant.external_id, reading))
         return None
 
     async def _store(
-        self, uow: UnitOfWork, scheduled_post_id: UUID, tick: datetime | None, own_id: str, reading: _Reading
+        self, uow: UnitOfWork, scheduled_post_id: UUID, tick: datetime | None, read: tuple[int, str, _Reading]
     ) -> None:
+        part, own_id, reading = read
         # the lock keeps a second reader from telling the same news
         row = await locked(uow, scheduled_post_id)
         now = await database_now(uow)
@@ -92,9 +99,10 @@ class CaptureComments:
         ]
         if reading.complete:
             await _mark_vanished(uow, row, {comment.external_id for comment in reading.comments})
-        row.comments_cursor = reading.cursor
-        if reading.cursor is not None:
-            await uow.dispatch(CaptureCommentsJob(scheduled_post_id=row.id, tick=tick, after=reading.cursor))
+        more = reading.cursor if part < MOST_PARTS else None
+        row.comments_cursor = more
+        if more is not None:
+            await uow.dispatch(CaptureCommentsJob(scheduled_post_id=row.id, tick=tick, after=more, part=part + 1))
         else:
             _plan_next(row, now)
         if new and not silent:
@@ -102,7 +110,7 @@ class CaptureComments:
                 CommentsCaptured(scheduled_post_id=row.id, comment_ids=tuple(new[:MOST_IN_EVENT]), new=len(new))
             )
 
-    async def _stop(self, scheduled_post_id: UUID, error: GatewayError, ctx: JobContext) -> Outcome:
+    async def _stop(self, scheduled_post_id: UUID, error: Rejected, ctx: JobContext) -> Outcome:
         """Leave what we have as it is: a network that refuses has not said that the comments are gone."""
         async with self.units.begin(ctx.context) as uow:
             row = await locked(uow, scheduled_post_id)
@@ -178,23 +186,25 @@ def _wanted(row: ScheduledPost, tick: datetime | None, now: datetime) -> bool:
     return row.next_comments_at == tick
 
 
-async def _read(source: Source, row: ScheduledPost) -> _Reading:
-    began = cursor = row.comments_cursor
+async def _read(source: Source, external_id: str, began: str | None) -> _Reading:
     comments: list[RemoteComment] = []
+    cursor, whole = began, True
     for _ in range(PAGES):
-        page = await source.reader.comments(source.grant, row.external_id or "", cursor)
+        page = await source.reader.comments(source.grant, external_id, cursor)
         comments += page.comments
-        cursor = page.cursor
+        whole = whole and page.whole
+        # a network that names the same page as the next one goes in circles
+        cursor = page.cursor if page.cursor != cursor else None
         if cursor is None:
             break
-    return _Reading(comments, began, cursor)
+    return _Reading(comments, began, cursor, whole)
 
 
 async def _upsert(uow: UnitOfWork, row: ScheduledPost, comment: RemoteComment, *, own: bool) -> UUID | None:
     """Store a comment; return its id if it is new to us and not our own."""
     told = {
         "author_handle": comment.author_handle,
-        "body_text": plain(comment.html)[:_MOST_TEXT],
+        "body_text": comment.text[:_MOST_TEXT],
         "permalink": comment.permalink,
         "edited_at": comment.edited_at,
         "removed_at": None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.events import PostMetricsCaptured
-from domain.gateways.failures import GatewayError, Rejected
+from domain.gateways.failures import Gone, NotAllowed
+from domain.gateways.reading import PostNumbers
 from domain.jobs import SyncPostMetricsJob
 from domain.models import PostMetrics, PostStatus, ScheduledPost
 from domain.use_cases.analytics.asking import Source
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from domain.gateways.reading import PostNumbers
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
     from domain.use_cases.analytics.asking import Asking
     from pgqueue import JobContext
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 BATCH = 1_000
 MOST_OF_ACCOUNT = 50
 AGE = "age"
-_STOPS = {HTTPStatus.NOT_FOUND: "removed", HTTPStatus.GONE: "removed", HTTPStatus.FORBIDDEN: "scope"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,13 @@ class SyncPostMetrics:
             source = await self.asking.source(uow, row.social_account_id)
         if not isinstance(source, Source):
             return source
+        external_id = row.external_id or ""
         try:
-            numbers = await source.reader.post_numbers(source.grant, row.external_id or "")
-        except GatewayError as error:
-            if isinstance(error, Rejected) and error.status in _STOPS:
-                return await self._stop(scheduled_post_id, _STOPS[HTTPStatus(error.status)], ctx)
-            return await self.asking.refused(error, source, ctx)
+            numbers = await self.asking.ask(ctx, source, lambda to: to.reader.post_numbers(to.grant, external_id))
+        except (Gone, NotAllowed) as error:
+            return await self._stop(scheduled_post_id, "removed" if isinstance(error, Gone) else "scope", ctx)
+        if not isinstance(numbers, PostNumbers):
+            return numbers
         async with ctx.transaction() as session:
             await self._store(self.units.join(session, ctx.context), scheduled_post_id, bucket, numbers)
         return None
