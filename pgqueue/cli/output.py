@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _EXACT = 1 << 53
+_DEEPEST = 100  # more than any enqueue lets through
 _WIDEST = 100
 
 _STEPS = ((86400 * 2, 86400, "d"), (3600 * 2, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
@@ -170,11 +171,23 @@ def record(row: Any) -> dict[str, Any]:
 def decoded(text: str) -> object:
     """Return the value of a JSON text that PostgreSQL printed, or the text itself if it is nested too deep."""
     try:
-        value = json.loads(text)
-        json.dumps(value)
+        value: object = json.loads(text)
     except RecursionError:
         return text
-    return value
+    return text if _deeper(value, _DEEPEST) else value
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether it is nested deeper: Python 3.13 reads what its own recursion could not walk through."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for each in level
+            if isinstance(each, (dict, list))
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def indented(text: str) -> str:
