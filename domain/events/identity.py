@@ -112,6 +112,7 @@ class OrgReinstated:
     organization_id: UUID
     suspension_id: UUID
     """The suspension that is over."""
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
@@ -26,17 +27,21 @@ class PauseOrgScheduledPostsJob(
     timeout="90s",
     unique=Unique(),
     idempotency="transaction",
-    use_case="PauseOrgScheduledPosts",
-    dispatched_by=("OrgSuspended", "PauseOrgScheduledPosts"),
+    use_case="PauseOrgScheduledPosts or ResumeOrgPosts",
+    dispatched_by=("OrgSuspended", "PauseOrgScheduledPosts", "OrgReinstated", "ResumeOrgPosts"),
 ):
-    """Pause what a suspended organization has scheduled; the organization is the context's."""
+    """Pause what a suspended organization has scheduled; once it is reinstated, let go on what was paused.
+
+    The organization is the context's.
+    """
 
     suspension_id: UUID
+    reinstated_at: datetime | None = None
     part: int = 0
 
     async def run(self, app: Application, ctx: JobContext) -> Outcome | None:
         """Call the use case."""
-        return await app.identity.pause_org_scheduled_posts(ctx, self.suspension_id, part=self.part)
+        return await app.identity.pause_org_scheduled_posts(ctx, self.suspension_id, self.reinstated_at, part=self.part)
 
 
 class InvalidateUserSessionsJob(

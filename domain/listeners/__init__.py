@@ -13,6 +13,7 @@ from domain.events import (
     MediaCleared,
     MediaUploaded,
     NoticeLeft,
+    OrgReinstated,
     OrgSuspended,
     OutgoingEvent,
     PasswordChanged,
@@ -53,6 +54,7 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PasswordChanged: [identity.end_sessions_of_old_password],
     UserBanned: [identity.end_sessions_of_banned],
     OrgSuspended: [identity.pause_posts],
+    OrgReinstated: [identity.let_posts_go_on],
     AccountDeletionRequested: [identity.end_sessions_of_leaver, identity.delete_when_due],
     # billing
     StripeEventReceived: [billing.process],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from domain.events import (
         AccountDeletionRequested,
         EmailChanged,
+        OrgReinstated,
         OrgSuspended,
         PasswordChanged,
         PasswordResetRequested,
@@ -62,6 +63,11 @@ async def end_sessions_of_leaver(uow: UnitOfWork, event: AccountDeletionRequeste
 async def delete_when_due(uow: UnitOfWork, event: AccountDeletionRequested) -> None:
     """Let the grace period pass; a request that is canceled meanwhile is found canceled."""
     await uow.dispatch(ProcessAccountDeletionJob(deletion_id=event.deletion_id), run_at=event.due_at)
+
+
+async def let_posts_go_on(uow: UnitOfWork, event: OrgReinstated) -> None:
+    """Let go on what was paused."""
+    await uow.dispatch(PauseOrgScheduledPostsJob(suspension_id=event.suspension_id, reinstated_at=event.at))
 
 
 async def pause_posts(uow: UnitOfWork, event: OrgSuspended) -> None:

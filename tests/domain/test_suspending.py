@@ -81,8 +81,8 @@ async def test_a_suspension_pauses_one_organization_and_its_end_publishes_nothin
         "UPDATE smm.scheduled_posts SET scheduled_at = now() - interval '1 minute' WHERE id = :id", id=soon
     )
     await world.app.identity.reinstate_organization(operator, tenant.organization_id)
-    assert [(await world.post(id_)).status for id_ in (ahead, soon)] == ["scheduled", "missed"]
     await world.work()
+    assert [(await world.post(id_)).status for id_ in (ahead, soon)] == ["scheduled", "missed"]
     assert world.texts() == []
     assert await audited(world, "posts.paused") == [{"posts": 2}]
     assert await audited(world, "posts.resumed") == [{"posts": 1, "missed": 1}]
@@ -119,7 +119,32 @@ async def test_posts_are_paused_in_slices(world: World) -> None:
     assert await statuses(world, tenant.organization_id) == {"paused": 1100}
     assert await world.jobs("PauseOrgScheduledPostsJob") == [("completed", 1)] * 3
     await world.app.identity.reinstate_organization(operator, tenant.organization_id)
+    assert await statuses(world, tenant.organization_id) == {"paused": 1100}  # the request moved none
+    await world.work()
     assert await statuses(world, tenant.organization_id) == {"scheduled": 1100}
+    assert await world.jobs("PauseOrgScheduledPostsJob") == [("completed", 1)] * 6
+
+
+async def test_what_is_paused_again_does_not_go_on_for_the_end_of_an_earlier_suspension(world: World) -> None:
+    operator, tenant = await an_operator(world), world.tenant
+    post_id = await world.schedule(when=datetime.now(UTC) + IN_A_WEEK)
+    await world.app.identity.suspend_organization(operator, tenant.organization_id, reason="fraud")
+    await world.work()
+    await world.app.identity.reinstate_organization(operator, tenant.organization_id)
+    await world.app.identity.suspend_organization(operator, tenant.organization_id, reason="fraud again")
+    await world.work()
+    assert (await world.post(post_id)).status == "paused"
+
+
+async def test_what_came_due_after_the_end_of_a_suspension_is_not_missed(world: World) -> None:
+    operator, tenant = await an_operator(world), world.tenant
+    post_id = await world.schedule(when=datetime.now(UTC) + IN_A_WEEK)
+    await world.app.identity.suspend_organization(operator, tenant.organization_id, reason="fraud")
+    await world.work()
+    await world.app.identity.reinstate_organization(operator, tenant.organization_id)
+    await world.execute("UPDATE smm.scheduled_posts SET scheduled_at = now()")  # before the job runs
+    await world.work()
+    assert (await world.post(post_id)).status == "scheduled"
 
 
 async def test_a_late_job_of_an_earlier_suspension_pauses_nothing(world: World) -> None:

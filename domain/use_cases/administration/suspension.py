@@ -1,6 +1,7 @@
 """SuspendOrganization, ReinstateOrganization, PauseOrgScheduledPosts and ResumeOrgPosts.
 
-All of them lock the organization's row first, so that none works on what another has just decided.
+The posts follow by job, slice by slice. All of them lock the organization's row first, so that none works on what
+another has just decided.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pgqueue import Context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from domain.unit_of_work import UnitOfWork, UnitsOfWork
@@ -48,13 +50,56 @@ class SuspendOrganization:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeOrgPosts:
+    """Let go on what a suspension had paused."""
+
+    units: UnitsOfWork
+
+    async def __call__(
+        self, ctx: JobContext, suspension_id: UUID, reinstated_at: datetime, *, part: int
+    ) -> Outcome | None:
+        """Schedule one slice of what is still ahead; what has passed is `missed`, never a burst of old posts."""
+        async with ctx.transaction() as session:
+            uow = self.units.join(session, ctx.context)
+            row = await locked_organization(uow)
+            if row.status != OrganizationStatus.ACTIVE:
+                return None  # suspended again meanwhile: what is paused stays so until that is over
+            posts = await _slice(uow, (PostStatus.PAUSED,))
+            missed = 0
+            for post in posts:
+                # what was ahead when the organization could work again is not missed because it waits for this job
+                ahead = post.scheduled_at > reinstated_at
+                transition(post, PostStatus.SCHEDULED if ahead else PostStatus.MISSED)
+                post.paused_from = post.paused_reason = None
+                missed += not ahead
+            if posts:
+                resumed = len(posts) - missed
+                audit(uow, "posts.resumed", ("organization", row.id), ctx=ctx, posts=resumed, missed=missed)
+                await uow.publish(PostsResumed(organization_id=row.id, count=resumed, missed=missed))
+            if len(posts) == SLICE:
+                following = PauseOrgScheduledPostsJob(
+                    suspension_id=suspension_id, reinstated_at=reinstated_at, part=part + 1
+                )
+                await uow.dispatch(following)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class PauseOrgScheduledPosts:
     """Pause what a suspended organization had scheduled; what is being published finishes."""
 
     units: UnitsOfWork
+    resume_org_posts: ResumeOrgPosts
 
-    async def __call__(self, ctx: JobContext, suspension_id: UUID, *, part: int) -> Outcome | None:
-        """Pause one slice together with the job's completion; the next slice is a job of its own."""
+    async def __call__(
+        self, ctx: JobContext, suspension_id: UUID, reinstated_at: datetime | None, *, part: int
+    ) -> Outcome | None:
+        """Pause one slice together with the job's completion; the next slice is a job of its own.
+
+        ``reinstated_at``: the suspension is over since then, and the slice is let go on instead.
+        """
+        if reinstated_at is not None:
+            return await self.resume_org_posts(ctx, suspension_id, reinstated_at, part=part)
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
             row = await locked_organization(uow)
@@ -72,35 +117,13 @@ class PauseOrgScheduledPosts:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeOrgPosts:
-    """Let go on what a suspension had paused."""
-
-    async def within(self, uow: UnitOfWork) -> tuple[int, int]:
-        """Schedule what is still ahead; what has passed is `missed`, never a burst of old posts."""
-        now = await database_now(uow)
-        resumed = missed = 0
-        while posts := await _slice(uow, (PostStatus.PAUSED,)):
-            for post in posts:
-                ahead = post.scheduled_at > now
-                transition(post, PostStatus.SCHEDULED if ahead else PostStatus.MISSED)
-                post.paused_from = post.paused_reason = None
-                resumed, missed = resumed + ahead, missed + (not ahead)
-            await uow.session.flush()
-        if resumed or missed:
-            audit(uow, "posts.resumed", ("organization", uow.organization_id), posts=resumed, missed=missed)
-            await uow.publish(PostsResumed(organization_id=uow.organization_id, count=resumed, missed=missed))
-        return resumed, missed
-
-
-@dataclass(frozen=True, slots=True)
 class ReinstateOrganization:
     """An operator lets an organization work again, also one that was to be deleted."""
 
     units: UnitsOfWork
-    resume_org_posts: ResumeOrgPosts
 
     async def __call__(self, context: Context, organization_id: UUID) -> None:
-        """Reinstate it and its posts in one commit. Raises `Forbidden`, `UnknownSubject`, `IllegalTransition`."""
+        """Reinstate it; a job lets its posts go on. Raises `Forbidden`, `UnknownSubject`, `IllegalTransition`."""
         async with self.units.begin(_for(context, organization_id)) as uow:
             await require_operator(uow)
             row = await locked_organization(uow)
@@ -110,8 +133,8 @@ class ReinstateOrganization:
             transition(row, OrganizationStatus.ACTIVE)
             row.suspension_id = row.suspended_at = row.suspension_reason = row.deletion_due_at = None
             audit(uow, "organization.reinstated", ("organization", row.id))
-            await self.resume_org_posts.within(uow)
-            await uow.publish(OrgReinstated(organization_id=row.id, suspension_id=suspension_id))
+            now = await database_now(uow)
+            await uow.publish(OrgReinstated(organization_id=row.id, suspension_id=suspension_id, at=now))
 
 
 async def locked_organization(uow: UnitOfWork) -> Organization:

@@ -32,10 +32,17 @@ async def _banned(stage: Stage) -> None:
     await stage.world.work()
 
 
-async def _suspended(stage: Stage) -> None:
+async def _suspended(stage: Stage) -> Context:
     operator = await an_operator(stage.world)
     await stage.world.schedule(when=datetime.now(UTC) + timedelta(days=7))
     await stage.world.app.identity.suspend_organization(operator, stage.world.tenant.organization_id, reason="fraud")
+    await stage.world.work()
+    return operator
+
+
+async def _suspended_and_reinstated(stage: Stage) -> None:
+    operator = await _suspended(stage)
+    await stage.world.app.identity.reinstate_organization(operator, stage.world.tenant.organization_id)
     await stage.world.work()
 
 
@@ -62,7 +69,7 @@ SCENES: dict[str, Scene] = {
     "SendVerificationEmailJob": _signed_up,
     "SendPasswordResetJob": _forgot_the_password,
     "InvalidateUserSessionsJob": _banned,
-    "PauseOrgScheduledPostsJob": _suspended,
+    "PauseOrgScheduledPostsJob": _suspended_and_reinstated,
     "CleanupSuspendedOrgsJob": _suspended_for_a_month,
     "ProcessAccountDeletionJob": _wants_to_be_forgotten,
 }
