@@ -20,7 +20,7 @@ from domain.standins import BlueskyStandIn, LinkedInStandIn
 from domain.standins.faults import FOR_EVER
 from domain.use_cases.analytics.asking import Source
 from domain.use_cases.analytics.posts import SyncPostMetrics
-from tests.domain.measuring import dispatch
+from tests.domain.measuring import dispatch, three_in_the_morning
 from tests.domain.networks import SECRET, OnNetwork, every, published
 from tests.domain.world import TOKEN
 
@@ -209,19 +209,9 @@ async def test_an_organization_on_linkedin_has_followers(world: World) -> None:
 
 
 async def test_accounts_are_asked_about_where_it_is_three_in_the_morning(world: World) -> None:
-    [row] = await world.rows(
-        "SELECT name, (now() AT TIME ZONE name)::date AS day FROM pg_timezone_names"
-        " WHERE extract(hour FROM now() AT TIME ZONE name) = 3 AND name LIKE 'Etc/GMT%' LIMIT 1"
-    )
-    await world.execute(
-        "UPDATE smm.organizations SET timezone = CASE WHEN id = :id THEN :zone ELSE"
-        " (SELECT name FROM pg_timezone_names WHERE extract(hour FROM now() AT TIME ZONE name) = 9"
-        "  AND name LIKE 'Etc/GMT%' LIMIT 1) END",
-        id=world.tenant.organization_id,
-        zone=row.name,
-    )
+    day = await three_in_the_morning(world)
     await dispatch(world, SyncAccountMetricsJob(), system=True)
     found = await world.rows(
         "SELECT args FROM pgqueue.all_jobs WHERE kind = 'SyncAccountMetricsJob' AND args ->> 'day' IS NOT NULL"
     )
-    assert [r.args for r in found] == [{"social_account_id": str(world.tenant.account_id), "day": str(row.day)}]
+    assert [r.args for r in found] == [{"social_account_id": str(world.tenant.account_id), "day": str(day)}]

@@ -9,6 +9,7 @@ from uuid import uuid4
 from domain.jobs import (
     CheckExpiredSubscriptionsJob,
     DeliverWebhookJob,
+    ProcessStripeWebhookJob,
     PurgeExpiredRecordsJob,
     ScanMediaJob,
     SyncUsageRecordsJob,
@@ -16,7 +17,7 @@ from domain.jobs import (
 from domain.models import UsageEvent
 from tests.domain import files
 from tests.domain.endpoints import an_endpoint, tell
-from tests.domain.paying import a_customer, a_payer
+from tests.domain.paying import CUSTOMER, SUBSCRIPTION, a_customer, a_payer
 
 if TYPE_CHECKING:
     from tests.domain.scenes.stage import Scene, Stage
@@ -43,8 +44,12 @@ async def _upload(stage: Stage) -> None:
     )
 
 
-async def _paid(stage: Stage) -> None:
+async def _paid_and_not_told_of_all(stage: Stage) -> None:
     await a_payer(stage.world)
+    stage.world.stripe.set_subscription(SUBSCRIPTION, CUSTOMER, "past_due")  # its event never comes
+    await stage.tick(ProcessStripeWebhookJob())
+    events = await stage.world.rows("SELECT status FROM smm.stripe_events")
+    assert [event.status for event in events] == ["processed"] * 2
 
 
 async def _grace_is_over(stage: Stage) -> None:
@@ -103,7 +108,7 @@ async def _sessions_are_over(stage: Stage) -> None:
 SCENES: dict[str, Scene] = {
     "ScanMediaJob": _uploaded_and_forgotten,
     "GenerateThumbnailJob": _uploaded,
-    "ProcessStripeWebhookJob": _paid,
+    "ProcessStripeWebhookJob": _paid_and_not_told_of_all,
     "CheckExpiredSubscriptionsJob": _grace_is_over,
     "DowngradeToFreePlanJob": _grace_is_over,
     "SyncUsageRecordsJob": _used,

@@ -14,6 +14,7 @@ from domain.jobs import (
     SyncPostMetricsJob,
 )
 from domain.standins import BlueskyStandIn
+from tests.domain.measuring import three_in_the_morning
 from tests.domain.networks import connect
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ async def _numbers_are_due(stage: Stage) -> None:
     await stage.tick(SyncPostMetricsJob())
 
 
-async def _numbers_of_an_account(stage: Stage) -> None:
-    await stage.world.run(SyncAccountMetricsJob(social_account_id=stage.world.tenant.account_id))
+async def _numbers_of_accounts(stage: Stage) -> None:
+    await three_in_the_morning(stage.world)
+    await stage.tick(SyncAccountMetricsJob())
+    await _later(stage, "SyncAccountMetricsJob")
+    [numbers] = await stage.world.rows("SELECT social_account_id FROM smm.account_metrics")
+    assert numbers.social_account_id == stage.world.tenant.account_id
 
 
 async def _somebody_answers(stage: Stage) -> None:
@@ -90,7 +95,7 @@ SCENES: dict[str, Scene] = {
     "RetryPublishJob": _in_flight_without_a_job,
     "NotifyPublishResultJob": _refused_by_the_network,
     "SyncPostMetricsJob": _numbers_are_due,
-    "SyncAccountMetricsJob": _numbers_of_an_account,
+    "SyncAccountMetricsJob": _numbers_of_accounts,
     "CaptureCommentsJob": _somebody_answers,
     "GenerateEmbeddingJob": _published,
     "RefreshExpiringTokensJob": _tokens_end_soon,
