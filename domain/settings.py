@@ -156,6 +156,11 @@ class DomainSettings(BaseModel):
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links to stored objects", "sha256")
 
     @property
+    def browser_key(self) -> bytes:
+        """The key that marks states with the browser that they belong to: derived in the same way."""
+        return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"browsers that come back", "sha256")
+
+    @property
     def mail_key(self) -> bytes:
         """The key that makes the secrets of mailed links: derived in the same way."""
         return hmac.digest(self.fingerprint_key.get_secret_value().encode(), b"links by e-mail", "sha256")

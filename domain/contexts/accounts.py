@@ -12,6 +12,7 @@ from domain.gateways.connecting.linkedin import LinkedInAccess, LinkedInDoor
 from domain.gateways.connecting.mastodon import MastodonDoor
 from domain.gateways.guard import Guard
 from domain.gateways.revocation import Revocation
+from domain.use_cases.accounts.browsers import Browsers
 from domain.use_cases.accounts.connecting import (
     Connecting,
     ConnectWithPassword,
@@ -20,6 +21,7 @@ from domain.use_cases.accounts.connecting import (
     StartConnecting,
 )
 from domain.use_cases.accounts.disconnecting import DisconnectAccount
+from domain.use_cases.accounts.returning import FinishInBrowser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +35,11 @@ class Accounts:
 
     start_connecting: StartConnecting
     finish_connecting: FinishConnecting
+    finish_in_browser: FinishInBrowser
     connect_with_password: ConnectWithPassword
     disconnect_account: DisconnectAccount
+    over_tls: bool
+    """Whether browsers reach us encrypted."""
 
 
 def accounts(parts: Parts) -> Accounts:
@@ -49,13 +54,17 @@ def accounts(parts: Parts) -> Accounts:
         revocation,
         _entrances(parts),
         configuration.redirect_uri,
+        Browsers(configuration.browser_key),
     )
+    finish = FinishConnecting(connecting)
     return Accounts(
         start_connecting=StartConnecting(connecting),
-        finish_connecting=FinishConnecting(connecting),
+        finish_connecting=finish,
+        finish_in_browser=FinishInBrowser(finish),
         connect_with_password=ConnectWithPassword(
             connecting, bluesky.Bluesky(parts.outside, parts.breakers, deadline=deadline)
         ),
+        over_tls=configuration.base_url.startswith("https:"),
         disconnect_account=DisconnectAccount(parts.units, parts.vault, revocation),
     )
 

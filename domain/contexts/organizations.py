@@ -60,7 +60,7 @@ def organizations(parts: Parts) -> Organizations:
         change_role=ChangeRole(units),
         remove_member=RemoveMember(units),
         leave_organization=LeaveOrganization(units),
-        invite_member=InviteMember(units),
+        invite_member=InviteMember(units, parts.configuration.base_url),
         withdraw_invitation=WithdrawInvitation(units),
         list_invitations=ListInvitations(units),
         my_invitations=MyInvitations(units),

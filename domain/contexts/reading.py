@@ -9,6 +9,7 @@ from domain.use_cases.reading.accounts import GetAccount, ListAccounts
 from domain.use_cases.reading.analytics import ListAccountMetrics, ListComments, ListPostMetrics
 from domain.use_cases.reading.files import GetMedia, ListMedia, OpenFile
 from domain.use_cases.reading.integration import GetEndpoint, GetReport, ListDeliveries, ListEndpoints, ListReports
+from domain.use_cases.reading.notices import ListNotices, MarkNoticesRead
 from domain.use_cases.reading.oneself import CheckHealth, WhoAmI
 from domain.use_cases.reading.posts import GetPost, GetPublication, ListPosts, ListPublications
 
@@ -33,10 +34,12 @@ class Reading:
     list_deliveries: ListDeliveries
     list_endpoints: ListEndpoints
     list_media: ListMedia
+    list_notices: ListNotices
     list_post_metrics: ListPostMetrics
     list_posts: ListPosts
     list_publications: ListPublications
     list_reports: ListReports
+    mark_notices_read: MarkNoticesRead
     open_file: OpenFile
     who_am_i: WhoAmI
 
@@ -58,10 +61,12 @@ def reading(parts: Parts) -> Reading:
         list_deliveries=ListDeliveries(units),
         list_endpoints=ListEndpoints(units),
         list_media=ListMedia(units),
+        list_notices=ListNotices(units),
         list_post_metrics=ListPostMetrics(units),
         list_posts=ListPosts(units),
         list_publications=ListPublications(units),
         list_reports=ListReports(units),
+        mark_notices_read=MarkNoticesRead(units),
         open_file=OpenFile(units, parts.storage),
         who_am_i=WhoAmI(units),
     )

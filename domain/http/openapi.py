@@ -82,7 +82,8 @@ def _complete(path: str, operation: dict[str, Any], route: APIRoute) -> None:
         headers = response.setdefault("headers", {})
         headers[REQUEST_ID.decode().title()] = _ID
         if status >= "400":
-            response["content"] = {MEDIA_TYPE: {"schema": _REF}}
+            page = {kind: each for kind, each in response.get("content", {}).items() if kind == "text/html"}
+            response["content"] = page | {MEDIA_TYPE: {"schema": _REF}}
         elif keyed:
             headers[REPLAYED] = _REPLAYED
         if status == "401":

@@ -9,8 +9,10 @@ from domain.use_cases.wording import Wording
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+INVITED: Final = "organization_invited"
 BY_EMAIL: Final = frozenset(
     {
+        INVITED,
         "subscription_past_due",
         "plan_downgraded",
         "account_needs_reauth",
@@ -47,6 +49,10 @@ _PORTUGUESE: Mapping[str, Wording] = {
         "se não for o caso.",
     ),
     "webhook_disabled": Wording("Um webhook foi desativado", "{url}: {reason}"),
+    INVITED: Wording(
+        "{organization} convida você",
+        "Há um convite de {organization} para você. Entre na sua conta para aceitar ou recusar; ele vale por 14 dias.",
+    ),
     "report_ready": Wording("Seu relatório está pronto", ""),
     "report_failed": Wording("Seu relatório não pôde ser feito", ""),
 }
@@ -78,6 +84,10 @@ _ENGLISH: Mapping[str, Wording] = {
         "Contact us before that if this is a mistake.",
     ),
     "webhook_disabled": Wording("A webhook endpoint was disabled", "{url}: {reason}"),
+    INVITED: Wording(
+        "{organization} invites you",
+        "There is an invitation for you from {organization}. Sign in to accept or decline it; it is good for 14 days.",
+    ),
     "report_ready": Wording("Your report is ready", ""),
     "report_failed": Wording("Your report could not be made", ""),
 }

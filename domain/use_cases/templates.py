@@ -1,4 +1,4 @@
-"""The texts of our mails, in Portuguese for Portuguese speakers and in English for all others."""
+"""The texts of our mails and of our one page: in Portuguese for Portuguese speakers, in English for all others."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ class Rendering(NamedTuple):
 
 def render(locale: str, template: str, **values: object) -> Rendering:
     """Fill in a template. The first line of its ``.txt`` is the subject; a value that is missing is an error."""
-    language = "pt" if locale.lower().startswith("pt") else "en"
+    language = _language(locale)
     environment = _environment()
     text = environment.get_template(f"{language}/{template}.txt").render(values)
     subject, _, body = text.partition("\n")
     return Rendering(subject, body.lstrip("\n"), environment.get_template(f"{language}/{template}.html").render(values))
+
+
+def page(locale: str, template: str, **values: object) -> str:
+    """Fill in a page for a browser."""
+    return _environment().get_template(f"{_language(locale)}/{template}.html").render(values)
+
+
+def _language(locale: str) -> str:
+    return "pt" if locale.lower().startswith("pt") else "en"
 
 
 @cache

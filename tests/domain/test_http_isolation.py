@@ -42,6 +42,7 @@ IDS = {
     "report_id": "SELECT id FROM smm.reports WHERE organization_id = :o",
     "user_id": "SELECT user_id AS id FROM smm.memberships WHERE organization_id = :o",
     "invitation_id": "SELECT id FROM smm.invitations WHERE organization_id = :o",
+    "notice_id": "SELECT id FROM smm.notifications WHERE organization_id = :o",
     "endpoint_id": "SELECT id FROM smm.webhook_endpoints WHERE organization_id = :o",
 }
 
@@ -76,6 +77,12 @@ async def things(api: Api) -> dict[str, str]:
     await world.execute(
         """INSERT INTO smm.invitations (id, organization_id, email, role, invited_by, expires_at)
            VALUES (gen_random_uuid(), :o, 'x@x.example', 'viewer', :u, now() + interval '1 day')""",
+        o=organization,
+        u=world.tenant.owner_id,
+    )
+    await world.execute(
+        """INSERT INTO smm.notifications (id, organization_id, user_id, kind, dedupe_key, title)
+           VALUES (gen_random_uuid(), :o, :u, 'report_ready', 'k', 'Pronto')""",
         o=organization,
         u=world.tenant.owner_id,
     )
@@ -141,6 +148,7 @@ async def test_every_route_asks_for_a_session_except_those_that_say_so(api: Api)
     assert public == {
         "health",
         "open_file",
+        "return_to_us",
         "sign_up",
         "verify_email",
         "request_password_reset",

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from domain.use_cases.notices import give_notice
 from tests.domain.api import refused
 from tests.domain.signing_up import PASSWORD, an_operator, links
 
@@ -124,6 +125,7 @@ async def test_an_organization_is_founded_and_somebody_joins(api: Api) -> None:
     invitation = {"email": "author@horizonte.example", "role": "editor"}
     answer = await api.ask("POST", f"{base}/invitations", by=owner, json=invitation)
     assert answer.status_code == 201, answer.text
+    assert answer.json()["link"] == f"http://127.0.0.1:8000/invitations/{answer.json()['id']}"
     [open_one] = await api.get("/me/invitations", by=guest)
     assert (await api.get(f"{base}/invitations", by=owner)) == [open_one]
     accept = f"/me/invitations/{open_one['id']}/accept"
@@ -138,3 +140,40 @@ async def test_an_organization_is_founded_and_somebody_joins(api: Api) -> None:
     refused(await api.ask("POST", f"{base}/leave", by=owner), 409, "last-owner")
     assert (await api.ask("POST", f"{base}/leave", by=guest)).status_code == 204
     refused(await api.ask("GET", base, by=guest), 404, "not-found")
+
+
+async def test_who_is_invited_reads_it_in_the_application_and_by_mail_and_strangers_get_no_mail(api: Api) -> None:
+    world, owner, guest = api.world, api.world.tenant.owner_id, api.world.stranger.author_id
+    base = api.of(world.tenant)
+    await world.execute("UPDATE smm.organizations SET plan = 'pro'")
+    for address in ("author@horizonte.example", "nobody@fora.example"):
+        answer = await api.ask("POST", f"{base}/invitations", by=owner, json={"email": address, "role": "editor"})
+        assert answer.status_code == 201, answer.text
+    await world.work()
+    [mail] = world.mail.state()["messages"]
+    assert (mail["to"], mail["subject"]) == (["author@horizonte.example"], "aurora convida você")
+    [notice] = (await api.get("/me/notices?unread=true", by=guest))["items"]
+    assert (notice["title"], notice["kind"], notice["read_at"]) == (mail["subject"], "organization_invited", None)
+    assert notice["link"] in mail["text"]
+    mark = f"/me/notices/{notice['id']}/read"
+    refused(await api.ask("PUT", mark, by=owner), 404, "not-found")
+    for _ in range(2):
+        assert (await api.ask("PUT", mark, by=guest)).status_code == 204
+    assert (await api.get("/me/notices?unread=true", by=guest))["items"] == []
+    [read] = (await api.get("/me/notices", by=guest))["items"]
+    assert read["read_at"]
+
+
+async def test_notices_of_an_organization_end_with_the_membership(api: Api) -> None:
+    world, author = api.world, api.world.tenant.author_id
+    for key in ("one", "two", "three"):
+        async with world.app.units.begin(world.tenant.context) as uow:
+            await give_notice(uow, [author], "report_ready", key=key)
+    first = await api.get("/me/notices?limit=2", by=author)
+    second = await api.get(f"/me/notices?limit=2&cursor={first['next_cursor']}", by=author)
+    assert (len({each["id"] for each in first["items"] + second["items"]}), second["next_cursor"]) == (3, None)
+    assert (await api.ask("PUT", "/me/notices/read", by=author)).status_code == 204
+    assert (await api.get("/me/notices?unread=true", by=author))["items"] == []
+    await world.execute("DELETE FROM smm.memberships WHERE user_id = :id", id=author)
+    assert (await api.get("/me/notices", by=author))["items"] == []
+    refused(await api.ask("PUT", f"/me/notices/{first['items'][0]['id']}/read", by=author), 404, "not-found")

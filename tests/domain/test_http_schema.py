@@ -57,7 +57,11 @@ async def test_nothing_that_can_be_sent_breaks_a_promise_of_the_description(api:
     operator = UUID((await an_operator(world)).user_id)
     await world.execute("UPDATE smm.users SET is_operator = true WHERE id = :id", id=owner)
     ids = {"organization_id": str(world.tenant.organization_id), **await things(api)}
-    ids |= {"user_id": str(operator), "subject_id": str(world.stranger.organization_id)}
+    ids |= {
+        "notice_id": str(world.tenant.account_id),
+        "user_id": str(operator),
+        "subject_id": str(world.stranger.organization_id),
+    }
     another = await api.token(owner)
     api.tokens.clear()
     thorough = int(os.environ.get("HTTP_SCHEMA_EXAMPLES", "0"))

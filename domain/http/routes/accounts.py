@@ -6,9 +6,10 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
+from domain.http.browsers import known_browser
 from domain.http.keyed import KeyedOutsideRoute
 from domain.http.requests import App, Connector, PageWanted, SignedIn, Viewer
 from domain.http.shapes import Model, PageOf, Text, View, page_of
@@ -90,9 +91,10 @@ class Disconnected(View):
 
 
 @outside.post("/connections", status_code=201)
-async def start_connecting(app: App, member: Connector, body: Wish) -> Departure:
+async def start_connecting(app: App, member: Connector, request: Request, response: Response, body: Wish) -> Departure:
     """Begin to connect an account: send the user's browser to the address in the answer."""
-    found = await app.accounts.start_connecting(member.context, body.provider, server=body.server)
+    browser = known_browser(request, response, secure=app.accounts.over_tls)
+    found = await app.accounts.start_connecting(member.context, body.provider, server=body.server, browser=browser)
     return Departure.model_validate(found)
 
 

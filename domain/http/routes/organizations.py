@@ -89,6 +89,7 @@ class InvitationId(View):
     """The invitation."""
 
     id: UUID
+    link: str = Field(description="Hand it on: we mail it to nobody who has no account. It holds no secret.")
 
 
 class Invitation(View):
@@ -156,7 +157,9 @@ async def remove_member(app: App, member: MembersManager, user_id: UUID) -> None
 @inside.post("/invitations", status_code=201)
 async def invite_member(app: App, member: MembersManager, body: NewInvitation) -> InvitationId:
     """Invite an address, in place of an earlier invitation for it."""
-    return InvitationId(id=await app.organizations.invite_member(member.context, email=body.email, role=body.role))
+    invite = app.organizations.invite_member
+    invitation_id = await invite(member.context, email=body.email, role=body.role)
+    return InvitationId(id=invitation_id, link=invite.link(invitation_id))
 
 
 @inside.get("/invitations")

@@ -20,7 +20,7 @@ from domain.gateways.failures import AuthExpired, GatewayError
 from domain.gateways.guard import NotAHost
 from domain.gateways.revocation import Grant, Revocation
 from domain.gateways.vault import SealBroken, Tokens
-from domain.models import AccountConnection, Right, new_id
+from domain.models import AccountConnection, Right, User, new_id
 from domain.use_cases.accounts.apps import forget_client, known_client, remember_client
 from domain.use_cases.accounts.keeping import Connected, keep
 from domain.use_cases.clock import database_now
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from domain.gateways.guard import Guard
     from domain.gateways.vault import Vault
     from domain.unit_of_work import UnitsOfWork
+    from domain.use_cases.accounts.browsers import Browsers
 
 GOOD_FOR = timedelta(minutes=10)
 _BYTES = 32
@@ -75,6 +76,7 @@ class Connecting:
     revocation: Revocation
     entrances: Mapping[str, Entrance]
     redirect_uri: str
+    browsers: Browsers
 
     async def place(self, provider: str, server: str | None) -> tuple[Door, Place]:
         """Return a network's way in and where it is. Raises `NotConnected`."""
@@ -133,17 +135,22 @@ class StartConnecting:
 
     connecting: Connecting
 
-    async def __call__(self, context: Context, provider: str, *, server: str | None = None) -> Departure:
+    async def __call__(
+        self, context: Context, provider: str, *, server: str | None = None, browser: str | None = None
+    ) -> Departure:
         """Return where to go; ``server`` where the network has many (``mastodon``).
+
+        In this ``browser`` the user can come back without a session; None: somebody shows one then.
 
         Raises `NotConnected`, `NotAMember`, `Forbidden`. The plan is asked at the end: we may have the account.
         """
         connecting = self.connecting
         async with connecting.units.begin(context) as uow:
             await require(uow, Right.CONNECT)
+            user = await uow.session.get_one(User, uow.user_id)
         door, place = await connecting.place(provider, server)
         client = await connecting.client(context, provider, door, place)
-        trip = Trip(secrets.token_urlsafe(_BYTES), secrets.token_urlsafe(_BYTES))
+        trip = Trip(connecting.browsers.state(user, browser), secrets.token_urlsafe(_BYTES))
         connection_id = new_id()
         sealed = connecting.vault.seal(connection_id, Tokens(trip.verifier))
         async with connecting.units.begin(context) as uow:
@@ -155,7 +162,7 @@ class StartConnecting:
                     user_id=uow.user_id,
                     provider=provider,
                     base_url=place.base_url,
-                    state_hash=_hash(trip.state),
+                    state_hash=hashed(trip.state),
                     verifier=sealed.blob,
                     expires_at=expires_at,
                 )
@@ -191,7 +198,7 @@ class FinishConnecting:
             row = await uow.session.scalar(
                 select(AccountConnection)
                 .where(
-                    AccountConnection.state_hash == _hash(state),
+                    AccountConnection.state_hash == hashed(state),
                     AccountConnection.user_id == uow.user_id,
                     AccountConnection.used_at.is_(None),
                     AccountConnection.expires_at > func.clock_timestamp(),
@@ -263,6 +270,7 @@ def refused(error: GatewayError) -> NotConnected:
     return NotConnected(message, code=error.code)
 
 
-def _hash(state: str) -> bytes:
+def hashed(state: str) -> bytes:
+    """Return what we keep of a state."""
     # a random secret of 32 bytes needs no salt and no slow hash: there is nothing to guess
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,8 @@
 """InviteMember, WithdrawInvitation, AcceptInvitation, DeclineInvitation and who was invited.
 
 An invitation is for an address. Who has verified that address finds it after signing in, so nothing tells whether an
-address is known, no secret is sent around, and strangers get no mail that they never asked for.
+address is known, and no secret is sent around. Whoever has an account already gets a notice and a mail; to anybody else
+we have promised no mail, and whoever invites hands on the link.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.administration.suspension import locked_organization
 from domain.use_cases.auditing import audit
 from domain.use_cases.billing.limits import PlanLimit
+from domain.use_cases.clock import database_now
 from domain.use_cases.identity.addresses import checked_address
+from domain.use_cases.notice_texts import INVITED
+from domain.use_cases.notices import give_notice
 from domain.use_cases.organizations.authorizing import require
 from domain.use_cases.organizations.members import reach
 from pgqueue import Context
@@ -69,6 +73,11 @@ class InviteMember:
     """An address may join."""
 
     units: UnitsOfWork
+    base_url: str
+
+    def link(self, invitation_id: UUID) -> str:
+        """Return where an invitation is answered: a page of the front end. It holds no secret."""
+        return f"{self.base_url.rstrip('/')}/invitations/{invitation_id}"
 
     async def __call__(self, context: Context, *, email: str, role: Role) -> UUID:
         """Store the invitation, in place of an earlier one for this address, and return its id.
@@ -98,7 +107,18 @@ class InviteMember:
                 )
             ).scalar_one()
             audit(uow, "member.invited", ("invitation", invitation_id), role=role.value)
+            await self._tell(uow, address, invitation_id, organization)
             return invitation_id
+
+    async def _tell(self, uow: UnitOfWork, address: str, invitation_id: UUID, organization: Organization) -> None:
+        """Tell whoever has proved this address, at most once a day however often they are invited."""
+        known = await uow.session.scalars(
+            select(User.id).where(func.lower(User.email) == address, User.status == UserStatus.ACTIVE)
+        )
+        today = (await database_now(uow)).date()
+        key = f"invited:{organization.id}:{today}"
+        link = self.link(invitation_id)
+        await give_notice(uow, known.all(), INVITED, key=key, link=link, organization=organization.name)
 
 
 @dataclass(frozen=True, slots=True)
