@@ -14,10 +14,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench test-pg15 clean
+.PHONY: help demo test lint types check bench bench-quick bench-own test-pg15 clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the application in eleven scenes, on a database of its own (ARGS="--scene 3" for one)
 	@$(BIN)/python -m domain.demo $(ARGS)
@@ -35,7 +35,13 @@ types: $(READY) ## mypy --strict
 
 check: lint types test ## what has to pass before a commit
 
-bench: $(READY) ## figures of this machine (ARGS=--json for machines)
+bench: $(READY) ## this queue beside others, three rounds (ARGS="--only pgqueue,raw" for some)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(READY) ## the same in under 5 minutes: one round, scaled sizes
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-own: $(READY) ## figures of this queue alone (ARGS=--json for machines)
 	@$(BIN)/pgqueue bench --embedded $(ARGS)
 
 # Debian packs no pgvector for PostgreSQL 15, so the application's tests stay on the embedded server.
@@ -44,7 +50,7 @@ test-pg15: $(READY) ## the queue's tests on PostgreSQL 15 (PG15_BIN: its program
 		--ignore=tests/domain --ignore=tests/embedded --ignore=tests/house $(ARGS)
 
 clean: ## remove what was made here, the environment too
-	rm -rf $(VENV) .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) benchmarks/.venv .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-CODE = ("pgqueue", "domain", "migrations", "tests", "examples")
+CODE = ("pgqueue", "domain", "migrations", "tests", "examples", "benchmarks")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -36,6 +36,8 @@ def modules(*folders: str) -> tuple[Module, ...]:
     found = []
     for folder in folders or CODE:
         for path in sorted((ROOT / folder).rglob("*.py")):
+            if ".venv" in path.parts[len(ROOT.parts) :]:
+                continue  # other people's packages
             text = path.read_text("utf-8")
             found.append(Module(path, text, ast.parse(text, str(path))))
     return tuple(found)
