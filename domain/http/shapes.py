@@ -92,8 +92,10 @@ def _near_day(value: date) -> date:
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
+# The same for clients that read the description; a lone surrogate cannot be written in one.
+_DESCRIBED = {"pattern": r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]*$"}
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra=_DESCRIBED)]
+Word = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_near)]
 WallOrMoment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_near_on_the_wall)]
 Day = Annotated[date, BeforeValidator(_written), AfterValidator(_near_day)]
