@@ -25,4 +25,6 @@ COPY pyproject.toml constraints.txt alembic.ini ./
 RUN pip install --upgrade 'pip>=25.1' && pip install --constraint constraints.txt --group domain
 COPY migrations migrations
 COPY domain domain
+# a volume that is mounted here belongs to whom the folder belongs to
+RUN mkdir /objects && chown pgqueue /objects
 USER pgqueue

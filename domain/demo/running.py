@@ -8,8 +8,6 @@ import secrets
 import sys
 import time
 from dataclasses import fields
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from alembic import command
@@ -19,6 +17,7 @@ from cryptography.fernet import Fernet
 from domain.composition import open_application
 from domain.demo.checks import Check, check
 from domain.demo.facts import Facts, Outside
+from domain.demo.folders import own_folder
 from domain.demo.memory import Memory
 from domain.demo.processes import ROOT, Supervisor, stand_ins
 from domain.demo.seed import fill
@@ -30,6 +29,7 @@ from pgqueue.embedded import temporary_server
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
+    from pathlib import Path
 
     from domain.demo.processes import Remote
     from domain.demo.scene import Scene
@@ -50,7 +50,7 @@ class Demo:
         self.started = time.monotonic()
         self.memory = stack.enter_context(Memory())
         screen.say("a PostgreSQL of our own, four networks, and what else there is outside")
-        self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="pgqueue-demo-")))
+        self.folder = stack.enter_context(own_folder())
         self.url = stack.enter_context(temporary_server(settings=_SERVER)).url()
         self.outside: Outside[Remote] = Outside(*stack.enter_context(stand_ins(PARTS)))
         objects = self.folder / "objects"

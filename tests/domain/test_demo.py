@@ -16,6 +16,7 @@ import typer
 
 from domain.demo.__main__ import main
 from domain.demo.checks import check
+from domain.demo.folders import own_folder
 from domain.demo.memory import descendants, held
 from domain.demo.scenes import SCENES
 from tests.domain.spoiling import facts_of, spoil
@@ -120,6 +121,20 @@ def test_a_stopped_demo_leaves_nothing_running(number: signal.Signals) -> None:
     while left := [pid for pid in started if is_alive(pid)]:
         assert time.monotonic() < deadline, [command(pid) for pid in left]
         os.sched_yield()
+
+
+def test_a_demo_removes_the_folders_of_killed_ones_and_no_other(tmp_path: Path) -> None:
+    with subprocess.Popen(["/bin/true"]) as gone:
+        gone.wait()
+    names = [f"pgqueue-demo-{gone.pid}-abc", f"pgqueue-demo-{os.getppid()}-abc", "pgqueue-demo-notes", "mine"]
+    for name in names:
+        (tmp_path / name / "objects").mkdir(parents=True)
+    (tmp_path / f"pgqueue-demo-{gone.pid}-link").symlink_to(tmp_path / "mine")
+    with own_folder(tmp_path) as own:
+        assert own.is_dir()
+        left = {each.name for each in tmp_path.iterdir()} - {own.name}
+    assert left == {*names[1:], f"pgqueue-demo-{gone.pid}-link"}
+    assert not own.exists()
 
 
 def test_memory_is_what_the_kernel_says() -> None:

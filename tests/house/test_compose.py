@@ -14,6 +14,8 @@ from pgqueue.settings import ENVIRONMENT
 from tests.house.source import ROOT
 
 WORKERS = ("worker",)
+PROCESSES = (*WORKERS, "api")
+"""Everything that runs the application."""
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,14 @@ def _option(service: dict[str, Any], name: str) -> str:
     return str(command[command.index(name) + 1])
 
 
+def _options(function: Any) -> list[Any]:
+    app = typer.Typer()
+    app.command()(function)
+    return list(typer.main.get_command(app).params)
+
+
 def test_the_services_are_the_ones_that_are_promised(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"postgres", "migrate", *WORKERS, "metrics", "mail"}
+    assert set(compose["services"]) == {"postgres", "migrate", *PROCESSES, "metrics", "mail", "scanner"}
 
 
 def test_the_database_has_pgvector_and_is_waited_for(compose: dict[str, Any]) -> None:
@@ -37,8 +45,8 @@ def test_the_database_has_pgvector_and_is_waited_for(compose: dict[str, Any]) ->
     assert services["postgres"]["image"].startswith("pgvector/pgvector:pg")
     assert services["postgres"]["healthcheck"]["test"][1].startswith("pg_isready")
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
-    for worker in WORKERS:
-        assert services[worker]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    for process in PROCESSES:
+        assert services[process]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
 
 def test_every_dependency_network_and_volume_is_declared(compose: dict[str, Any]) -> None:
@@ -52,7 +60,7 @@ def test_every_dependency_network_and_volume_is_declared(compose: dict[str, Any]
 
 def test_the_database_address_is_the_one_that_postgres_is_given(compose: dict[str, Any]) -> None:
     given = compose["services"]["postgres"]["environment"]
-    for name in ("migrate", *WORKERS):
+    for name in ("migrate", *PROCESSES):
         url = compose["services"][name]["environment"]["PGQUEUE_DATABASE_URL"]
         assert url == (
             f"postgresql://{given['POSTGRES_USER']}:{given['POSTGRES_PASSWORD']}@postgres:5432/{given['POSTGRES_DB']}"
@@ -64,17 +72,35 @@ def test_every_variable_is_read_by_somebody(compose: dict[str, Any]) -> None:
     fields = domain.DomainSettings.model_fields
     known = {f"{domain.PREFIX}{name.upper()}" for name in fields}
     required = {f"{domain.PREFIX}{name.upper()}" for name, field in fields.items() if field.is_required()}
-    for name in ("migrate", *WORKERS):
+    for name in ("migrate", *PROCESSES):
         given = set(compose["services"][name]["environment"])
         assert given <= known | set(ENVIRONMENT), name
         assert name == "migrate" or required <= given, name
 
 
-def test_the_workers_send_their_mail_to_the_catcher(compose: dict[str, Any]) -> None:
-    for worker in WORKERS:
-        given = compose["services"][worker]["environment"]
+def test_the_api_and_the_workers_have_the_same_settings_and_objects(compose: dict[str, Any]) -> None:
+    common = ("environment", "volumes", "build", "stop_grace_period")
+    for name in PROCESSES:
+        service = compose["services"][name]
+        assert [service[each] for each in common] == [compose["services"]["worker"][each] for each in common]
+        given = service["environment"]
         assert given["SMM_SMTP_HOST"] in compose["services"]
         assert given["SMM_SMTP_PORT"] == "1025"
+        assert given["SMM_CLAMD_ADDRESS"].split(":")[0] in compose["services"]
+        assert f"objects:{given['SMM_STORAGE_DIRECTORY']}" in service["volumes"]
+
+
+def test_the_api_is_where_browsers_are_sent_back_to(compose: dict[str, Any]) -> None:
+    serve = importlib.import_module("domain.http.__main__")
+    api = compose["services"]["api"]
+    assert api["entrypoint"] == ["python", "-m", "domain.http"]
+    flags = {flag for parameter in _options(serve.serve) for flag in parameter.opts}
+    assert {word for word in api["command"] if word.startswith("--")} <= flags
+    base_url = importlib.import_module("domain.settings").DomainSettings.model_fields["base_url"].default
+    host, port, inside = api["ports"][0].split(":")
+    assert f"http://{host}:{port}" == base_url
+    assert inside == _option(api, "--port")
+    assert int(api["stop_grace_period"].removesuffix("s")) > serve.DRAIN_SECONDS
 
 
 def test_the_workers_serve_every_queue(compose: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import httpx
 
 from domain.demo.checks import Check
 from domain.demo.scene import Scene
-from domain.demo.seed import BRUNO, SECRETS
+from domain.demo.seed import ANA, BRUNO, SECRETS
 
 if TYPE_CHECKING:
     from domain.demo.facts import Facts
@@ -44,6 +44,7 @@ def check(facts: Facts) -> list[Check]:
     there = sum(facts.times(text).get("bluesky", 0) for text in TWINS)
     [due], [planned] = facts.published(REFUSED), facts.published(LATER)
     mails = len(facts.mailed(BRUNO, REFUSED))
+    asked = len(facts.mailed(ANA, "@aurora_eventos"))
     return [
         Check(
             "expired token: refreshed once, both published",
@@ -56,6 +57,7 @@ def check(facts: Facts) -> list[Check]:
             f"account {due['account_status']}, due post {due['status']}, planned post {planned['status']}",
         ),
         Check("dead grant: the author was told by mail", mails == 1, f"{mails} to {BRUNO}"),
+        Check("dead grant: who connected it was asked by mail to do so again", asked == 1, f"{asked} to {ANA}"),
     ]
 
 
