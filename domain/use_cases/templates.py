@@ -26,7 +26,9 @@ def render(locale: str, template: str, **values: object) -> Rendering:
     environment = _environment()
     text = environment.get_template(f"{language}/{template}.txt").render(values)
     subject, _, body = text.partition("\n")
-    return Rendering(subject, body.lstrip("\n"), environment.get_template(f"{language}/{template}.html").render(values))
+    layout = {"language": {"pt": "pt-BR"}.get(language, language), "subject": subject}
+    html = environment.get_template(f"{language}/{template}.html").render(values | layout)
+    return Rendering(subject, body.lstrip("\n"), html)
 
 
 def page(locale: str, template: str, **values: object) -> str:

@@ -10,12 +10,14 @@ import httpx
 from domain.demo.checks import Check
 from domain.demo.scene import Scene
 from domain.demo.seed import ANA, BRUNO, SECRETS
+from domain.use_cases.notice_texts import told
 
 if TYPE_CHECKING:
     from domain.demo.facts import Facts
     from domain.demo.stage import Stage
 
 TWINS = ("Chegou a nova edição de Dom Casmurro", "Clube do livro: quinta às 19h")
+ASKED, _ = told("pt-BR", "account_needs_reauth", {"handle": "@aurora_eventos"})
 REFUSED, LATER = "Feira de rua neste domingo", "Feira de rua no próximo domingo"
 
 
@@ -44,7 +46,7 @@ def check(facts: Facts) -> list[Check]:
     there = sum(facts.times(text).get("bluesky", 0) for text in TWINS)
     [due], [planned] = facts.published(REFUSED), facts.published(LATER)
     mails = len(facts.mailed(BRUNO, REFUSED))
-    asked = len(facts.mailed(ANA, "@aurora_eventos"))
+    asked = len(facts.mailed(ANA, ASKED))
     return [
         Check(
             "expired token: refreshed once, both published",

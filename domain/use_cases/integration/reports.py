@@ -151,7 +151,8 @@ class GenerateReport:
         if report.format == "csv":
             return count
         subtitle = f"{report.period_start} – {report.period_end} · {report.as_of.astimezone(zone):%Y-%m-%d %H:%M %Z}"  # noqa: RUF001 - typeset
-        note = f"{count}" if count <= MOST_PDF_ROWS else f"{MOST_PDF_ROWS} / {count} (CSV: {count})"
+        whole = f"{count} rows" if count != 1 else "1 row"
+        note = whole if count <= MOST_PDF_ROWS else f"the first {MOST_PDF_ROWS} of {whole}; the CSV has all of them"
         file.write(await pdf(Page(kind.title, subtitle, kind.columns, kind.numeric, shown, note)))
         return count
 
