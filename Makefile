@@ -35,7 +35,7 @@ types: $(READY) ## mypy --strict
 
 check: lint types test ## what has to pass before a commit
 
-bench: $(READY) ## this queue beside others, three rounds (ARGS="--only pgqueue,raw" for some)
+bench: $(READY) ## this queue beside others, three rounds (ARGS="--only ours,raw" for some)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: $(READY) ## the same in under 5 minutes: one round, scaled sizes
@@ -50,7 +50,7 @@ test-pg15: $(READY) ## the queue's tests on PostgreSQL 15 (PG15_BIN: its program
 		--ignore=tests/domain --ignore=tests/embedded --ignore=tests/house $(ARGS)
 
 clean: ## remove what was made here, the environment too
-	rm -rf $(VENV) benchmarks/.venv .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) benchmarks/.venv benchmarks/node/node_modules .pgqueue dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -7,11 +7,13 @@ import datetime as dt
 import json
 import os
 import platform
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from rich.console import Console
 
 from benchmarks import environment, servers
@@ -33,8 +35,9 @@ _RESULTS = environment.HERE / "results"
 def main() -> int:
     """Return 0 also where a peer is faster: that is a result."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is ended
     failed = environment.install("setting up benchmarks/.venv (once)")
-    chosen = [e for e in ENTRANTS if not options.only or any(word in e.name for word in options.only.split(","))]
+    chosen = [e for e in ENTRANTS if not options.only or any(map(e.is_called, options.only))]
     if options.share < 1:
         chosen = [entrant.scaled(options.share) for entrant in chosen]
     not_measured = {e.name: f"not installed: {failed[e.package]}" for e in chosen if e.package in failed}
@@ -68,19 +71,25 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured")
     parser.add_argument("--share", type=float, default=1.0, help="scale how many jobs; below 1 is marked as scaled")
     parser.add_argument("--quick", action="store_true", help="one round of scaled sizes, under 5 minutes")
-    parser.add_argument("--only", default="", metavar="A,B", help="only queues whose name has one of these words")
+    parser.add_argument("--only", type=_words, default=[], metavar="A,B", help="rows, packages or modules to measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
+    if unknown := [word for word in options.only if not any(e.is_called(word) for e in ENTRANTS)]:
+        parser.error(f"nothing is called {unknown[0]}; there are {', '.join(sorted({e.module for e in ENTRANTS}))}")
     if options.quick:
         options.rounds, options.share = 1, _QUICK_SHARE
     return options
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def _measure(entrant: Entrant, server: EmbeddedServer, rounds: Rounds, about: dict[str, Any]) -> None:
     """Add what was measured; one that fails is told and measured no more."""
     try:
         figures, settings = measure(entrant, server)
-    except (Failed, FileNotFoundError) as error:
+    except (Failed, FileNotFoundError, psycopg.Error) as error:
         about["not_measured"][entrant.name] = str(error)
         rounds.pop(entrant.name, None)
         return

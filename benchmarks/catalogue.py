@@ -17,7 +17,7 @@ class Entrant:
     name: str
     module: str
     package: str = ""
-    """What pip calls it; empty for what runs in the project's own environment."""
+    """What pip or npm calls it; empty for what runs in the project's own environment."""
     variant: str = ""
     server: str = "postgresql"
     jobs: int = 100_000
@@ -25,6 +25,10 @@ class Entrant:
     pings: int = 100
     only_drain: bool = False
     """Enqueues like another row."""
+
+    def is_called(self, word: str) -> bool:
+        """Whether somebody who asks for this word means it: the row, its package, or all rows of its module."""
+        return word in {self.name, self.package, self.module}
 
     def scaled(self, share: float) -> Entrant:
         """Return the same with fewer jobs."""
@@ -43,6 +47,7 @@ ENTRANTS = (
     Entrant("pgqueue, rows kept for 1 h", "ours", variant="1h", only_drain=True),
     Entrant(LOGS, "ours", variant="logs", only_drain=True),
     Entrant("pgqueue, from the outbox", "ours", variant="outbox", only_drain=True),
+    Entrant(GRAPHILE, "graphile", "graphile-worker"),
     Entrant("pgqueuer", "pgqueuer", "pgqueuer", jobs=50_000),
     Entrant("chancy", "chancy", "chancy", jobs=20_000),
     Entrant("awa", "awa", "awa-pg", jobs=20_000),

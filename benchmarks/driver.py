@@ -29,7 +29,11 @@ async def serve(peer: Peer) -> None:
 async def _answer(peer: Peer, name: str, argument: int) -> Any:
     match name:
         case "describe":
-            return {"worker": peer.worker(), "settings": peer.settings(), "runners": peer.runners()}
+            return {
+                "worker": [peer.interpreter(), *peer.worker()],
+                "settings": peer.settings(),
+                "runners": peer.runners(),
+            }
         case "enqueue" | "enqueue_each":
             jobs = payloads(argument)
             began = time.monotonic()

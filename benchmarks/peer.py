@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from uuid import uuid4
 
@@ -66,6 +67,10 @@ class Peer(ABC):
     @abstractmethod
     def settings(self) -> dict[str, str | int | float]:
         """What was chosen, as it is printed."""
+
+    def interpreter(self) -> str:
+        """What runs the worker."""
+        return sys.executable
 
     def runners(self) -> int:
         """How many processes of one worker run jobs."""

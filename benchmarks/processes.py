@@ -35,11 +35,13 @@ class Processes:
         """Start the producer."""
         self._folder = folder
         self._environment = os.environ | environment | {"PYTHONPATH": str(HERE.parent), "PYTHONUNBUFFERED": "1"}
-        self._python = str(PYTHON) if entrant.package else sys.executable
         self._log = folder / "log"
         os.mkfifo(folder / PINGS)
         self._pings = os.open(folder / PINGS, os.O_RDWR | os.O_NONBLOCK)
-        self._driver = self._start(["-m", "benchmarks.driver", entrant.module], stdin=subprocess.PIPE, piped=True)
+        python = str(PYTHON) if entrant.package else sys.executable
+        self._driver = self._start(
+            [python, "-m", "benchmarks.driver", entrant.module], stdin=subprocess.PIPE, piped=True
+        )
 
     def __enter__(self) -> Self:
         """Nothing to do: it runs."""
@@ -110,11 +112,11 @@ class Processes:
         raise Failed(f"ping {number} never started: {self._last_words()}")
 
     def _start(
-        self, arguments: list[str], *, stdin: int = subprocess.DEVNULL, piped: bool = False
+        self, command: list[str], *, stdin: int = subprocess.DEVNULL, piped: bool = False
     ) -> subprocess.Popen[str]:
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - commands of our own modules
-                [self._python, *arguments],
+                command,
                 stdin=stdin,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,

@@ -29,7 +29,7 @@ def show(console: Console, rounds: Rounds, about: dict[str, Any], *, scaled: boo
 
 def _table(rounds: Rounds, *, scaled: bool) -> Table:
     count = max(map(len, rounds.values()), default=0)
-    title = f"{count} round(s), interleaved" + scaled * ", SCALED SIZES: compare nothing but the order of magnitude"
+    title = f"{count} round(s), interleaved" + scaled * "; SCALED: only the order of magnitude counts"
     table = Table(title=title, title_justify="left")
     table.add_column("queue")
     for head in ("median", "min", "max", "ratio to us"):

@@ -13,7 +13,7 @@ import psycopg
 from benchmarks.counting import done, started
 from benchmarks.peer import Payload, Peer, database
 
-WORKERS, CLAIM = 500, 512
+WORKERS, CLAIM = 1_000, 512
 
 
 @dataclass

@@ -12,7 +12,7 @@ from benchmarks import peer
 from benchmarks.counting import done, started
 from benchmarks.peer import Payload, Peer
 
-ASYNC_TASKS, PREFETCH, READ, AT_ONCE = 500, 500, 500, 100
+ASYNC_TASKS, PREFETCH, READ, AT_ONCE = 100, 100, 100, 100
 STREAM = "taskiq"
 
 broker = RedisStreamBroker(f"unix://{peer.redis()}", queue_name=STREAM, consumer_id="0", xread_count=READ)

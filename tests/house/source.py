@@ -36,7 +36,7 @@ def modules(*folders: str) -> tuple[Module, ...]:
     found = []
     for folder in folders or CODE:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if ".venv" in path.parts[len(ROOT.parts) :]:
+            if {".venv", "node_modules"} & set(path.parts[len(ROOT.parts) :]):
                 continue  # other people's packages
             text = path.read_text("utf-8")
             found.append(Module(path, text, ast.parse(text, str(path))))
