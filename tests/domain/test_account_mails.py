@@ -113,3 +113,7 @@ def test_mails_are_in_the_readers_language_and_names_cannot_write_html() -> None
     assert "<b>Zé</b>" in portuguese.text
     assert "https://x/#s" in portuguese.text
     assert 'lang="pt-BR"' in portuguese.html
+    assert ">Redefina a sua senha</h1>" in portuguese.html
+    assert 'href="https://x/#s"' in portuguese.html
+    notice = render("pt-BR", "notice", title="<i>Oi</i>", body="a & b", link=None)
+    assert ("&lt;i&gt;Oi&lt;/i&gt;</h1>" in notice.html, "href" in notice.html) == (True, False)

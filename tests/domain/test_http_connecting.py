@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
+from domain.http.browsers import browser_of, known_browser
 from domain.standins import BlueskyStandIn
 from tests.domain.api import Api, open_api, refused
 from tests.domain.connecting import WAYS, Connecting, open_connecting, visit
@@ -76,6 +79,19 @@ async def test_an_account_on_each_network_is_connected_by_the_browser_that_set_o
         "linkedin",
         "mastodon",
     ]
+
+
+def test_with_tls_the_cookie_is_bound_to_the_host_and_kept_from_scripts() -> None:
+    response = Response()
+    name = known_browser(Request({"type": "http", "headers": []}), response, secure=True)
+    cookie = f"__Host-smm-browser={name}"
+    said = response.headers["Set-Cookie"]
+    assert said.split("; ")[0] == cookie
+    assert {"HttpOnly", "Path=/", "Secure", "SameSite=lax"} <= set(said.split("; "))
+    assert "Domain" not in said
+    again = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+    assert known_browser(again, Response(), secure=True) == name
+    assert browser_of(again, secure=False) is None
 
 
 async def test_a_browser_that_did_not_set_out_connects_nothing(on: tuple[Connecting, Api]) -> None:
