@@ -16,6 +16,7 @@ from domain.use_cases.administration.suspension import (
     SuspendOrganization,
 )
 from domain.use_cases.administration.users import BanUser, InvalidateUserSessions, ReinstateUser
+from domain.use_cases.choosing import SetPreference
 from domain.use_cases.forms import OneOrSweep
 from domain.use_cases.identity.links import Links
 from domain.use_cases.identity.mails import BuryLink, SendLink
@@ -37,6 +38,7 @@ class Identity:
 
     register_user: RegisterUser
     change_email: ChangeEmail
+    set_preference: SetPreference
     verify_email: VerifyEmail
     request_password_reset: RequestPasswordReset
     reset_password: ResetPassword
@@ -68,6 +70,7 @@ def identity(parts: Parts, mailing: Mailing) -> Identity:
     return Identity(
         register_user=RegisterUser(units, passwords, links),
         change_email=ChangeEmail(units, passwords, links),
+        set_preference=SetPreference(units),
         verify_email=VerifyEmail(units, links),
         request_password_reset=RequestPasswordReset(units, links),
         reset_password=ResetPassword(units, passwords, links),

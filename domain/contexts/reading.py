@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from domain.use_cases.choosing import ListPreferences
 from domain.use_cases.reading.accounts import GetAccount, ListAccounts
 from domain.use_cases.reading.analytics import ListAccountMetrics, ListComments, ListPostMetrics
 from domain.use_cases.reading.files import GetMedia, ListMedia, OpenFile
@@ -38,6 +39,7 @@ class Reading:
     list_post_metrics: ListPostMetrics
     list_posts: ListPosts
     list_publications: ListPublications
+    list_preferences: ListPreferences
     list_reports: ListReports
     mark_notices_read: MarkNoticesRead
     open_file: OpenFile
@@ -65,6 +67,7 @@ def reading(parts: Parts) -> Reading:
         list_post_metrics=ListPostMetrics(units),
         list_posts=ListPosts(units),
         list_publications=ListPublications(units),
+        list_preferences=ListPreferences(units),
         list_reports=ListReports(units),
         mark_notices_read=MarkNoticesRead(units),
         open_file=OpenFile(units, parts.storage),

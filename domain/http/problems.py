@@ -20,6 +20,7 @@ from domain.use_cases.administration.leaving import SoleOwner
 from domain.use_cases.administration.operators import Forbidden, UnknownSubject
 from domain.use_cases.billing.limits import PlanLimit
 from domain.use_cases.billing.paying import NotForSale
+from domain.use_cases.choosing import InvalidPreference
 from domain.use_cases.identity.addresses import InvalidAddress
 from domain.use_cases.identity.links import InvalidLink, TooManyRequests
 from domain.use_cases.identity.passwords import InvalidPassword
@@ -76,6 +77,7 @@ TABLE: Final[Mapping[type[Exception], tuple[int, str]]] = {
     NotAnEndpoint: (422, "invalid-endpoint"),
     InvalidReport: (422, "invalid-report"),
     InvalidAddress: (422, "invalid-address"),
+    InvalidPreference: (422, "invalid-preference"),
     InvalidPassword: (422, "invalid-password"),
     InvalidLink: (422, "invalid-link"),
     TooManyRequests: (429, "too-many-requests"),

@@ -92,6 +92,8 @@ _ENGLISH: Mapping[str, Wording] = {
     "report_failed": Wording("Your report could not be made", ""),
 }
 
+KINDS: Final = frozenset(_ENGLISH)
+
 
 def told(locale: str, kind: str, about: Mapping[str, str]) -> tuple[str, str]:
     """Return a notice's title and text; a place in them that ``about`` does not fill is an error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -162,6 +162,29 @@ async def test_who_is_invited_reads_it_in_the_application_and_by_mail_and_strang
     assert (await api.get("/me/notices?unread=true", by=guest))["items"] == []
     [read] = (await api.get("/me/notices", by=guest))["items"]
     assert read["read_at"]
+
+
+async def test_a_user_chooses_of_what_to_hear_and_how(api: Api) -> None:
+    world, owner, path = api.world, api.world.tenant.owner_id, "/me/notices/preferences"
+    before = {each.pop("kind"): each for each in await api.get(path, by=owner)}
+    assert before["account_needs_reauth"] == before["publish_failed"] == {"in_app": True, "email": True}
+    assert before["report_ready"] == before["publish_published"] == {"in_app": True, "email": False}
+    wish: dict[str, Any]
+    for wanted in (True, False):
+        wish = {"kind": "account_needs_reauth", "in_app": wanted, "email": wanted}
+        assert (await api.ask("PUT", path, by=owner, json=wish)).status_code == 204
+    for wish in (
+        {"kind": "weather", "in_app": True, "email": True},
+        {"kind": "publish_published", "in_app": True, "email": True},
+    ):
+        refused(await api.ask("PUT", path, by=owner, json=wish), 422, "invalid-preference")
+    after = {each.pop("kind"): each for each in await api.get(path, by=owner)}
+    assert after == before | {"account_needs_reauth": {"in_app": False, "email": False}}
+    async with world.app.units.begin(world.tenant.context) as uow:
+        await give_notice(uow, [owner], "account_needs_reauth", key="k", handle="@a")
+    await world.work()
+    assert world.mail.state()["messages"] == []
+    assert (await api.get("/me/notices?unread=true", by=owner))["items"] == []
 
 
 async def test_notices_of_an_organization_end_with_the_membership(api: Api) -> None:

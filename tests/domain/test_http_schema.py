@@ -47,6 +47,7 @@ MEANT = {
     "reset_password",
     "return_to_us",
     "schedule_post",
+    "set_notice_preference",
     "sign_up",
     "start_connecting",
     "upload_media",

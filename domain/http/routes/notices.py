@@ -7,11 +7,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, StrictBool, StringConstraints
 
 from domain.http.keyed import KeyedRoute
 from domain.http.requests import App, PageWanted, SignedIn
-from domain.http.shapes import PageOf, View, page_of
+from domain.http.shapes import Model, PageOf, Text, View, page_of, seen
+from domain.use_cases.choosing import Preference
 
 router = APIRouter(prefix="/me/notices", tags=["me"])
 keyed = APIRouter(prefix="/me/notices", tags=["me"], route_class=KeyedRoute)
@@ -28,6 +29,34 @@ class Notice(View):
     link: str | None = Field(description="Where there is more of it.")
     read_at: datetime | None = Field(description="null: not yet.")
     created_at: datetime
+
+
+class NoticePreference(View):
+    """How the caller hears of one kind of notice."""
+
+    kind: str
+    in_app: bool
+    email: bool
+
+
+class NoticeWish(Model):
+    """How the caller wants to hear of one kind of notice from now on."""
+
+    kind: Annotated[Text, StringConstraints(max_length=60), Field(examples=["account_needs_reauth"])]
+    in_app: StrictBool
+    email: StrictBool = Field(description="That a post was published is never mailed.")
+
+
+@router.get("/preferences")
+async def list_notice_preferences(app: App, caller: SignedIn) -> list[NoticePreference]:
+    """List how the caller hears of each kind of notice."""
+    return seen(NoticePreference, await app.reading.list_preferences(caller.context))
+
+
+@keyed.put("/preferences", status_code=204)
+async def set_notice_preference(app: App, caller: SignedIn, body: NoticeWish) -> None:
+    """Choose how to hear of one kind of notice."""
+    await app.identity.set_preference(caller.context, Preference(**body.model_dump()))
 
 
 @router.get("")
