@@ -83,10 +83,14 @@ class Weather:
         ]
 
     def _busy(self) -> list[int]:
-        """Find the processes that are publishing right now."""
+        """Find the processes that are publishing right now, none of it for the third time.
+
+        A job that has lost three workers is a dead letter: it is taken for what ended them.
+        """
         found = self.stage.facts.rows(
-            """SELECT DISTINCT w.pid FROM pgqueue.all_jobs j JOIN pgqueue.workers w ON w.id = j.worker_id
-                WHERE j.state = 'running' AND j.kind = 'ProcessScheduledPostJob' ORDER BY 1"""
+            """SELECT w.pid FROM pgqueue.all_jobs j JOIN pgqueue.workers w ON w.id = j.worker_id
+                WHERE j.state = 'running' AND j.kind = 'ProcessScheduledPostJob'
+                GROUP BY w.pid HAVING max(j.crashes) < 2 ORDER BY 1"""
         )
         return [row["pid"] for row in found]
 
