@@ -38,7 +38,7 @@ check: lint types test ## what has to pass before a commit
 bench: $(READY) ## this queue beside others, three rounds (ARGS="--only ours,raw" for some)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(READY) ## the same in under 5 minutes: one round, scaled sizes
+bench-quick: $(READY) ## the same within 5 minutes: scaled sizes, fewer rounds
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 bench-own: $(READY) ## figures of this queue alone (ARGS=--json for machines)

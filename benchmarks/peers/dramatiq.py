@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import dramatiq
@@ -11,7 +12,7 @@ from benchmarks import peer
 from benchmarks.counting import done, started
 from benchmarks.peer import Payload, Peer
 
-THREADS = 8
+THREADS, PREFETCH = 8, 500
 
 broker = RedisBroker(url=f"unix://{peer.redis()}")
 dramatiq.set_broker(broker)
@@ -56,10 +57,17 @@ class Measured(Peer):
         """Count messages, those not acknowledged too: each lies in the hash until then."""
         return int(self._redis.hlen("dramatiq:default.msgs"))
 
+    def interpreter(self) -> str:
+        """What sets the variable that its worker reads when it is imported."""
+        return "env"
+
     def worker(self) -> list[str]:
         """`dramatiq`."""
-        return ["-m", "dramatiq", "benchmarks.peers.dramatiq", "--processes", "1", "--threads", str(THREADS)]
+        prefetch = f"dramatiq_queue_prefetch={PREFETCH}"
+        options = ["--processes", "1", "--threads", str(THREADS)]
+        return [prefetch, sys.executable, "-m", "dramatiq", "benchmarks.peers.dramatiq", *options]
 
     def settings(self) -> dict[str, str | int | float]:
-        """What is given on the command line."""
-        return {"--threads": THREADS, "middleware": "the default", "bulk": "none: sent one by one"}
+        """What is given on the command line, and in the environment."""
+        chosen = {"--threads": THREADS, "dramatiq_queue_prefetch": PREFETCH}
+        return {**chosen, "middleware": "the default", "bulk": "none: sent one by one"}

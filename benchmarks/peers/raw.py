@@ -14,26 +14,28 @@ BATCH = 500
 TABLE = """
 CREATE TABLE jobs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, queue text NOT NULL DEFAULT 'default',
-    lane smallint NOT NULL DEFAULT 0, position bigint NOT NULL DEFAULT 1, kind text NOT NULL,
+    lane smallint NOT NULL DEFAULT 0, kind text NOT NULL,
     args jsonb NOT NULL, enqueued_at timestamptz NOT NULL DEFAULT now(), attempt int NOT NULL DEFAULT 0,
     claims int NOT NULL DEFAULT 0, claimed_by uuid, claimed_at timestamptz, lease_until timestamptz
 ) WITH (fillfactor = 50);
-CREATE INDEX ready ON jobs (queue, lane, position) WHERE position IS NOT NULL;
+CREATE INDEX ready ON jobs (queue, lane, id);
 """
 INSERT = "INSERT INTO jobs (kind, args) VALUES (%s, %s::jsonb)"
 CLAIM = """
 WITH picked AS MATERIALIZED (
-    SELECT id FROM jobs WHERE queue = 'default' AND lane = 0 AND position >= 0 AND claimed_by IS NULL
-    ORDER BY position, id LIMIT %s FOR UPDATE SKIP LOCKED)
+    SELECT id FROM jobs WHERE queue = 'default' AND lane = 0 AND claimed_by IS NULL
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
 UPDATE jobs SET claimed_by = %s, claimed_at = now(), lease_until = now() + interval '30 s',
     attempt = attempt + 1, claims = claims + 1
 FROM picked WHERE jobs.id = picked.id RETURNING jobs.id, jobs.kind, jobs.args::text
 """
 DELETE = "DELETE FROM jobs WHERE id = ANY(%s)"
 POP = """
-DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY position, id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING id, kind, args::text
+WITH picked AS MATERIALIZED (
+    SELECT id FROM jobs WHERE queue = 'default' AND lane = 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+DELETE FROM jobs USING picked WHERE jobs.id = picked.id RETURNING jobs.id, jobs.kind, jobs.args::text
 """
+BY_INDEX = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"  # however many rows
 WORKER = "00000000-0000-4000-8000-000000000001"
 
 
@@ -83,6 +85,7 @@ class Measured(Peer):
 def work() -> None:
     """Claim and delete until the process is ended."""
     with psycopg.connect(database(), autocommit=True) as conn, psycopg.connect(database(), autocommit=True) as ear:
+        conn.execute(BY_INDEX)
         conn.prepare_threshold = 0
         ear.execute("LISTEN jobs")
         while True:
