@@ -155,6 +155,7 @@ class UserToken(Base):
         one_of("purpose", ("verify_email", "reset_password")),
         Index("user_tokens_of_address", "email_fingerprint", "purpose", text("created_at DESC")),
         Index("user_tokens_of_ip", "requested_ip", text("created_at DESC")),
+        Index("user_tokens_used_at", "used_at", postgresql_where=text("used_at IS NOT NULL")),
     )
 
     id: Mapped[Id]

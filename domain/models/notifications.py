@@ -26,6 +26,7 @@ class Notification(Base):
             text("created_at DESC"),
             postgresql_where=text("read_at IS NULL"),
         ),
+        Index("notifications_read_at", "read_at", postgresql_where=text("read_at IS NOT NULL")),
     )
 
     id: Mapped[Id]

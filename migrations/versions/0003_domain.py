@@ -34,6 +34,9 @@ UP = (
     )""",
     "CREATE INDEX invitations_of_address ON smm.invitations (email)",
     "CREATE INDEX invitations_expires_at ON smm.invitations (expires_at)",
+    # what a purge takes first
+    "CREATE INDEX notifications_read_at ON smm.notifications (read_at) WHERE read_at IS NOT NULL",
+    "CREATE INDEX user_tokens_used_at ON smm.user_tokens (used_at) WHERE used_at IS NOT NULL",
     "ALTER TABLE smm.social_accounts DROP CONSTRAINT social_accounts_identity",
     # the table is as small as there are accounts: built at once, under its lock
     """CREATE UNIQUE INDEX social_accounts_identity
@@ -41,6 +44,8 @@ UP = (
 )
 
 DOWN = (
+    "DROP INDEX smm.user_tokens_used_at",
+    "DROP INDEX smm.notifications_read_at",
     "DROP INDEX smm.social_accounts_identity",
     # an account that was given up and connected again is two rows: the one that was given up gets another name
     """UPDATE smm.social_accounts a SET external_id = a.external_id || ' ' || a.id

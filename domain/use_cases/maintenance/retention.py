@@ -86,7 +86,7 @@ POLICIES: Final[Mapping[Retention, Policy]] = {
         blank={"deleted_at": func.clock_timestamp()},
         objects=("storage_key",),
     ),
-    "read_notifications": Policy(m.Notification, _before(m.Notification.read_at, 90)),
+    "read_notifications": _older(m.Notification, m.Notification.read_at, 90),
     "unread_notifications": _older(m.Notification, m.Notification.created_at, 365),
     "post_metrics_raw": _older(
         m.PostMetrics, m.PostMetrics.captured_at, 90, m.PostMetrics.raw != {}, blank={"raw": {}}
