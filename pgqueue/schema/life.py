@@ -21,6 +21,9 @@ from pgqueue.schema.columns import (
     uuid,
 )
 
+_REASONS = "('attempts', 'crashed', 'expired', 'dead', 'invalid', 'unmovable')"
+"""Why a job can die."""
+
 
 def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
     """Jobs that a transaction enqueued and the relay has not taken yet."""
@@ -75,6 +78,21 @@ def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
     )
 
 
+def _readable() -> list[sa.CheckConstraint]:
+    """What the relay and every ending read, also if a person wrote it at a console."""
+    return [
+        sa.CheckConstraint(
+            "NOT starts_with(hold, 'unique:') OR hold ~ '^unique:([0-9a-f]{2})+$'", name="jobs_hold_readable"
+        ),
+        sa.CheckConstraint("isfinite(expires_at)", name="jobs_expires_at_finite"),
+        sa.CheckConstraint(
+            "not_before BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z'", name="jobs_not_before_sane"
+        ),
+        sa.CheckConstraint(f"doomed IN {_REASONS}", name="jobs_doomed_known"),
+        sa.CheckConstraint("jsonb_typeof(errors) = 'array'", name="jobs_errors_listed"),
+    ]
+
+
 def jobs(tables: sa.MetaData) -> None:
     """Every live job."""
     zero = sa.text("0")
@@ -116,6 +134,7 @@ def jobs(tables: sa.MetaData) -> None:
             name="jobs_running_have_position_and_lease",
         ),
         sa.CheckConstraint("position IS NOT NULL OR run_at IS NOT NULL OR hold IS NOT NULL", name="jobs_have_a_place"),
+        *_readable(),
         postgresql_with={"fillfactor": 45},
     )
     column = jobs.c
@@ -165,10 +184,8 @@ def dead_jobs(tables: sa.MetaData, clock: sa.TextClause) -> None:
         smallint("cost"),
         time("requeued_at"),
         text("requeued_by"),
-        sa.CheckConstraint(
-            "reason IN ('attempts', 'crashed', 'expired', 'dead', 'invalid', 'unmovable')",
-            name="dead_jobs_reason_known",
-        ),
+        sa.CheckConstraint(f"reason IN {_REASONS}", name="dead_jobs_reason_known"),
+        sa.CheckConstraint("jsonb_typeof(errors) = 'array'", name="dead_jobs_errors_listed"),
     )
     column = dead.c
     sa.Index("dead_jobs_by_time", column.died_at)

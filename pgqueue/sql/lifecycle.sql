@@ -232,7 +232,7 @@ BEGIN
     ORDER BY j.position LIMIT 1;
     first := coalesce(first, entry.h + 1);
     IF first > entry.v THEN
-      PERFORM setval(entry.mark, first);
+      PERFORM setval(entry.mark, least(first, entry.h + 1));  -- a position that nobody gave must not carry it away
     END IF;
     IF first <= entry.h THEN
       lagging := lagging || jsonb_build_array(jsonb_build_array(entry.queue, entry.lane, first));
@@ -618,7 +618,7 @@ BEGIN
       ), taken AS (
         UPDATE pgqueue.jobs j
         SET claimed_by = worker, claimed_at = moment, lease_until = moment + lease,
-            claims = j.claims + 1, attempt = j.attempt + 1
+            claims = CASE WHEN j.claims < 2147483647 THEN j.claims + 1 ELSE 1 END, attempt = least(j.attempt + 1, 32767)
         WHERE j.id = ANY (ARRAY(SELECT n.id FROM next n)) RETURNING j.*
       )
       SELECT t.id, t.queue, t.kind, t.payload_version, t.args::text, t.organization_id, t.user_id,
@@ -703,8 +703,8 @@ AS $$
         run_at = CASE WHEN t.refused AND j.refusals >= 5 THEN NULL ELSE t.now + t.delay * interval '1 second' END,
         hold = CASE WHEN t.refused AND j.refusals >= 5 THEN 'kind:' || j.kind || '@' || j.payload_version END,
         refusals = CASE WHEN t.refused THEN least(j.refusals + 1, 5) ELSE 0 END,
-        attempt = j.attempt - CASE WHEN t.moment = 'retry' OR j.attempt = 0 THEN 0 ELSE 1 END,
-        crashes = CASE t.moment WHEN 'crash' THEN j.crashes + 1 WHEN 'retry' THEN 0 WHEN 'snooze' THEN 0 ELSE j.crashes END,
+        attempt = CASE t.moment WHEN 'retry' THEN j.attempt ELSE greatest(j.attempt - 1, 0) END,
+        crashes = CASE t.moment WHEN 'crash' THEN least(j.crashes + 1, 32767) WHEN 'retry' THEN 0 WHEN 'snooze' THEN 0 ELSE j.crashes END,
         errors = CASE WHEN t.moment IN ('retry', 'crash') THEN pgqueue.with_error(j.errors, t.note, j.attempt, t.now) ELSE j.errors END
     FROM told t WHERE j.id = ANY (ids) AND j.id = t.id AND j.claims = t.fence AND j.claimed_by IS NOT NULL
     RETURNING j.id, j.permit, j.limits
@@ -724,6 +724,18 @@ AS $$
     || jsonb_build_array(jsonb_build_object('at', moment, 'attempt', attempt) || coalesce(note, '{}')::jsonb)
   FROM (SELECT l.n, CASE WHEN l.n < 20 THEN history ELSE history #- ARRAY[(l.n - 20)::text, 'trace'] END AS trimmed
         FROM (SELECT jsonb_array_length(history) AS n) l) h
+$$
+
+-- function: time_of
+-- When an entry of the history was made; nothing if a person wrote what is no time.
+CREATE OR REPLACE FUNCTION pgqueue.time_of(entry jsonb)
+RETURNS timestamptz LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (entry ->> 'at')::timestamptz;
+EXCEPTION WHEN data_exception THEN
+  RETURN NULL;
+END
 $$
 
 -- function: bury_jobs
@@ -748,9 +760,9 @@ AS $$
       g.queue, g.kind, g.payload_version, g.organization_id, g.user_id, g.correlation_id, g.trace_id, g.args,
       pgqueue.with_error(g.errors, g.note, g.attempt, g.now), g.attempt, g.max_attempts,
       -- the last crash counts, too; that of a doomed job was counted by rescue
-      g.crashes + (g.why ->> 'reason' = 'crashed' AND g.doomed IS NULL)::integer, g.claims, g.lane,
+      least(g.crashes + (g.why ->> 'reason' = 'crashed' AND g.doomed IS NULL)::integer, 32767), g.claims, g.lane,
       g.enqueued_at, g.run_at, g.claimed_at, g.claimed_by, g.unique_hash, g.limits, g.cost,
-      (last.entry ->> 'at')::timestamptz, last.entry ->> 'requeued_by'
+      pgqueue.time_of(last.entry), last.entry ->> 'requeued_by'
     FROM gone g LEFT JOIN LATERAL (
       SELECT e.entry FROM jsonb_array_elements(g.errors) WITH ORDINALITY AS e (entry, n)
       WHERE e.entry ? 'requeued_by' ORDER BY e.n DESC LIMIT 1) AS last ON true

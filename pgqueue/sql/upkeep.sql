@@ -66,7 +66,7 @@ WITH gone AS MATERIALIZED (
 ), rescued AS (
 UPDATE pgqueue.jobs j
 SET position = NULL, claimed_by = NULL, claimed_at = NULL, lease_until = NULL, front = true,
-    attempt = greatest(j.attempt - 1, 0), crashes = j.crashes + 1,
+    attempt = greatest(j.attempt - 1, 0), crashes = least(j.crashes + 1, 32767),
     doomed = CASE WHEN j.crashes + 1 >= %(max_crashes)s THEN 'crashed' ELSE j.doomed END,
     -- The first rescue is immediate; later ones are spread, so that a poison job does not take workers in a row.
     run_at = (SELECT pgqueue.clock()) + j.crashes * (1 + random()) * interval '1 second' * %(backoff)s,

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from tests.sql.client import Connection, Relay, advance_clock, claim, column, ended, enqueue_row, scalar, settle
+from tests.sql.rows import into_jobs
 
 ONE = ["1 mail=acme"]
 
@@ -43,28 +43,14 @@ def test_a_limit_that_is_too_long_for_an_index_is_refused(conn: Connection) -> N
 UNREADABLE = ["abc", "", "x mail", "99999999999 mail", "1 rate:mail", "0/0/0/0 rate:mail", "1/1/1/x rate:mail"]
 
 
-def into_jobs(conn: Connection, limits: list[str | None], **columns: object) -> int:
-    """A row that its author wrote past the outbox; no check looks at its limits."""
-    given: dict[str, object] = {"limits": limits, **columns}
-    query = sql.SQL(
-        """INSERT INTO pgqueue.jobs (id, enqueued_at, correlation_id, trace_id, queue, kind, organization_id, user_id,
-             args, {})
-           SELECT nextval('pgqueue.job_ids'), pgqueue.clock(), gen_random_uuid(), gen_random_uuid(), 'default', 'K',
-             'org', 'user', '{{}}', {} RETURNING id"""
-    ).format(sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(sql.Placeholder() * len(given)))
-    row = conn.execute(query, list(given.values())).fetchone()
-    assert row
-    return int(row[0])
-
-
 def test_a_job_with_limits_that_nobody_can_read_is_buried_and_the_others_go_on(conn: Connection, relay: Relay) -> None:
     relay.tick()
     due = scalar(conn, "SELECT pgqueue.clock()")
     good, bad = enqueue_row(conn, limits=ONE), []
     for element in UNREADABLE:
-        bad.append(into_jobs(conn, [element], run_at=due))
-        bad.append(into_jobs(conn, ["2 other", element], run_at=due))
-        good.append(into_jobs(conn, ["9 fine"], run_at=due))
+        bad.append(into_jobs(conn, limits=[element], run_at=due))
+        bad.append(into_jobs(conn, limits=["2 other", element], run_at=due))
+        good.append(into_jobs(conn, limits=["9 fine"], run_at=due))
     relay.tick()
     assert sorted(job.id for job in claim(conn)) == sorted(good)
     assert column(conn, "SELECT id FROM pgqueue.dead_jobs WHERE reason = 'unmovable' ORDER BY id") == sorted(bad)
@@ -77,7 +63,7 @@ def test_a_permit_of_limits_that_nobody_can_read_does_not_stop_the_relay(
 ) -> None:
     enqueue_row(conn, 2, limits=ONE)
     relay.tick()
-    into_jobs(conn, [element], position=1, permit=4711)
+    into_jobs(conn, limits=[element], position=1, permit=4711)
     for _ in range(2):
         settle(conn, *(ended(job, "complete") for job in claim(conn)))
         relay.tick()
@@ -92,7 +78,7 @@ def test_a_job_held_by_hand_for_a_rate_does_not_stop_the_relay(
     spec = ["1/1000000/1/1 rate:mail"]
     enqueue_row(conn, 2, limits=spec)
     relay.tick()
-    into_jobs(conn, [element], hold="limit:rate:mail")
+    into_jobs(conn, limits=[element], hold="limit:rate:mail")
     for _ in range(3):
         advance_clock(conn, timedelta(seconds=2))
         relay.tick()

@@ -135,7 +135,12 @@ CREATE TABLE pgqueue.jobs (
   CONSTRAINT jobs_held_stand_nowhere CHECK (hold IS NULL OR (position IS NULL AND run_at IS NULL)),
   CONSTRAINT jobs_running_have_position_and_lease
     CHECK (claimed_by IS NULL OR (position IS NOT NULL AND lease_until IS NOT NULL AND claimed_at IS NOT NULL)),
-  CONSTRAINT jobs_have_a_place CHECK (position IS NOT NULL OR run_at IS NOT NULL OR hold IS NOT NULL)
+  CONSTRAINT jobs_have_a_place CHECK (position IS NOT NULL OR run_at IS NOT NULL OR hold IS NOT NULL),
+  -- What a person writes at a console is read by the relay and by every ending: what they could not read is refused here.
+  CONSTRAINT jobs_hold_readable CHECK (NOT starts_with(hold, 'unique:') OR hold ~ '^unique:([0-9a-f]{2})+$'),
+  CONSTRAINT jobs_expires_at_finite CHECK (isfinite(expires_at)),
+  CONSTRAINT jobs_doomed_known CHECK (doomed IN ('attempts', 'crashed', 'expired', 'dead', 'invalid', 'unmovable')),
+  CONSTRAINT jobs_errors_listed CHECK (jsonb_typeof(errors) = 'array')
 -- Not 50: a claimed row is 32 bytes longer than it was before, and one row of each page would have to leave it.
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000,
         autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 100000);
@@ -181,7 +186,8 @@ CREATE TABLE pgqueue.dead_jobs (
   unique_hash bytea,
   concurrency_key text COLLATE "C",
   requeued_at timestamptz,
-  requeued_by text
+  requeued_by text,
+  CONSTRAINT dead_jobs_errors_listed CHECK (jsonb_typeof(errors) = 'array')
 );
 CREATE INDEX dead_jobs_by_time ON pgqueue.dead_jobs (died_at);
 CREATE INDEX dead_jobs_by_kind ON pgqueue.dead_jobs (kind, died_at);

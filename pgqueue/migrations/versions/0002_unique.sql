@@ -12,7 +12,8 @@ ALTER TABLE pgqueue.outbox
   ADD CONSTRAINT outbox_unique_period_keeps_the_first CHECK (unique_while <> 'period' OR on_conflict = 'skip');
 
 -- A job that is held until the one of its hash has ended has no run_at; when it wanted to run is kept here.
-ALTER TABLE pgqueue.jobs ADD COLUMN not_before timestamptz;
+ALTER TABLE pgqueue.jobs ADD COLUMN not_before timestamptz
+  CONSTRAINT jobs_not_before_sane CHECK (not_before BETWEEN '2000-01-01 00:00Z' AND '9999-01-01 00:00Z');
 
 -- Enough to find a merged job and to say whose it was. Its arguments went the way that on_conflict says.
 ALTER TABLE pgqueue.merged_jobs
