@@ -70,6 +70,10 @@ class Carry:
         """Return which of these rows the source's outbox still has."""
         return Query(self._sql["still_offered"], _values, {"ids": list(ids)})
 
+    def outbox_left(self) -> Query[bool]:
+        """Ask the source whether anything stands in its outbox."""
+        return Query(self._sql["outbox_left"], lambda rows: bool(rows[0][0]))
+
     def add_source(self, source: str, *, by: str) -> Query[int]:
         """Name a source in the queue's database; returns its number."""
         return Query(self._sql["add_source"], lambda rows: int(rows[0][0]), {"source": source, "by": by})

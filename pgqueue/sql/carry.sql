@@ -142,6 +142,10 @@ SELECT c.id FROM pgqueue.carried c JOIN pgqueue.sources s ON s.number = c.source
 SELECT o.id FROM pgqueue.outbox o
 WHERE (o.lane = 0 AND o.id = ANY (%(ids)s::bigint[])) OR (o.lane = 1 AND o.id = ANY (%(ids)s::bigint[]))
 
+-- name: outbox_left
+-- Sent to the source: for whoever waits until everything is done, and is not the one that carries.
+SELECT EXISTS (SELECT FROM pgqueue.outbox o WHERE o.lane IN (0, 1)) AS left
+
 -- function: add_source
 -- A database whose outbox is carried here: its number is its range of job ids (number * 2^44 and up).
 CREATE OR REPLACE FUNCTION pgqueue.add_source(source text)

@@ -43,6 +43,8 @@ class Carrier:
         self._renewed = 0.0
         self._net = time.monotonic() + _NET
         self.role = ""
+        self.found_empty = 0.0
+        """When the last look at the source began, if it found nothing there."""
         self.forget()
 
     def forget(self) -> None:
@@ -58,12 +60,15 @@ class Carrier:
 
     async def tick(self) -> float:
         """Carry one batch; returns how long to wait for the next."""
+        began = time.monotonic()
         try:
             if self.token is None and not await self._take_over():
+                self.found_empty = 0.0 if await self._source.run(self._queries.outbox_left()) else began
                 return _ELSEWHERE
             return await self._round()
         except BaseException:
             self.forget()
+            self.found_empty = began  # whoever waits for the end of the work does not wait for a database that is away
             raise
 
     async def _take_over(self) -> bool:
@@ -78,10 +83,12 @@ class Carrier:
         return True
 
     async def _round(self) -> float:
+        began = time.monotonic()
         if time.monotonic() > self._net:  # a row that a mark has passed would never be carried
             self._state, self._net = _FROM_ZERO, time.monotonic() + _NET
         offered = await self._source.run(self._queries.offer(self._state, batch=_BATCH))
         rows: list[dict[str, Any]] = offered["rows"]
+        self.found_empty = 0.0 if rows else began
         if rows or self._done or time.monotonic() - self._renewed > _RENEW:
             answer = await self._carry(rows)
             if answer["turn"] is None:
@@ -134,6 +141,10 @@ class Carriers:
     def turns(self) -> list[tuple[str, int]]:
         """The roles that this process has, and what proves it."""
         return [(each.role, each.token) for each in self._carriers if each.token is not None]
+
+    def are_empty(self, since: float) -> bool:
+        """Whether every source was looked at after this moment, and had nothing to carry."""
+        return all(each.found_empty > since for each in self._carriers)
 
     async def close(self) -> None:
         """Close all connections."""

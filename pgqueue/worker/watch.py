@@ -27,6 +27,7 @@ class Watch:
         self._until_empty = until_empty
         self._in_danger = False
         self._next_poll = 0.0
+        self._empty_since: float | None = None
         self.looked: float | None = None
         """When it looked last (None: it does not): as long as this grows, the event loop is not blocked."""
 
@@ -79,12 +80,20 @@ class Watch:
             running.stop("lease")
 
     async def _is_empty(self) -> bool:
+        """Nothing is left here, and each source was looked at after that: a job may have enqueued there last."""
+        if await self._work_left():
+            self._empty_since = None
+            return False
+        self._empty_since = self._empty_since or time.monotonic()
+        return self._worker.carriers.are_empty(self._empty_since)
+
+    async def _work_left(self) -> bool:
         worker = self._worker
         if not worker.slots.idle or worker.pump.pending or worker.pump.held:
-            return False
+            return True
         left: list[Any] = await worker.links[2].run(worker.upkeep.work_left(list(worker.slots.lanes)))
         if left[0]:
             worker.slots.wake()
             worker.pump_loop.wake()
             worker.relay_loop.wake()
-        return not left[0]
+        return bool(left[0])

@@ -45,6 +45,16 @@ def test_jobs_of_another_database_run_here_once_though_workers_are_killed(
     assert column(source, "SELECT id FROM pgqueue.outbox") == []
 
 
+def test_until_empty_ends_when_the_sources_are_empty_too(
+    tmp_path: Path, database_url: str, source_url: str, source: Connection, effects: Connection
+) -> None:
+    ids = queue.enqueue_many(source, [Note(text=str(n)) for n in range(2_500)], context=CONTEXT)
+    with Process(tmp_path, database_url, "--until-empty", PGQUEUE_SOURCES=f"{SOURCE}={source_url}") as worker:
+        assert worker.ends() == 0
+    assert scalar(effects, "SELECT count(*) FROM effects") == len(ids)
+    assert column(source, "SELECT id FROM pgqueue.outbox") == []
+
+
 def test_a_source_that_is_away_does_not_stop_the_queue(tmp_path: Path, database_url: str, effects: Connection) -> None:
     job = queue.enqueue(effects, Note(), context=CONTEXT)
     nobody = "postgresql://nobody@127.0.0.1:1/gone"
