@@ -78,7 +78,13 @@ def kept_database(server: str, template: str) -> Iterator[KeptDatabase]:
 @pytest.fixture(scope="session")
 def renewal() -> str:
     """What else makes the kept database new, besides the queue's own tables."""
-    return "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    return """DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_depend
+                   WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'public'::regnamespace) THEN
+          DROP SCHEMA public CASCADE;
+          CREATE SCHEMA public;
+        END IF;
+      END $$"""
 
 
 @pytest.fixture

@@ -618,7 +618,7 @@ BEGIN
       ), taken AS (
         UPDATE pgqueue.jobs j
         SET claimed_by = worker, claimed_at = moment, lease_until = moment + lease,
-            claims = CASE WHEN j.claims < 2147483647 THEN j.claims + 1 ELSE 1 END, attempt = least(j.attempt + 1, 32767)
+            claims = CASE WHEN j.claims < 2147483647 THEN j.claims + 1 ELSE -2147483648 END, attempt = least(j.attempt + 1, 32767)
         WHERE j.id = ANY (ARRAY(SELECT n.id FROM next n)) RETURNING j.*
       )
       SELECT t.id, t.queue, t.kind, t.payload_version, t.args::text, t.organization_id, t.user_id,

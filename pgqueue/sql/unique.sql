@@ -89,7 +89,7 @@ AS $$
       nullif(coalesce(o.limits, '{}') || ARRAY(SELECT l FROM unnest(k.limits) AS l WHERE l ~ '^0 '), '{}') AS counts,
       greatest(least(coalesce(o.run_at, o.enqueued_at + coalesce(o.delay, interval '0')),
                      k.enqueued_at + o.unique_max_wait, '9999-01-01 00:00Z'::timestamptz),
-               CASE WHEN k.claims > 0 THEN k.run_at END) AS due
+               CASE WHEN k.claims <> 0 THEN k.run_at END) AS due
     FROM pgqueue.outbox o, pgqueue.jobs k, (SELECT pgqueue.clock() AS now) c
     WHERE o.lane IN (0, 1, 2) AND o.id = relay_replace.source AND k.id = relay_replace.target
   ), timed AS (

@@ -25,6 +25,7 @@ _TERM = timedelta(seconds=3)  # a process that dies with the turn costs the othe
 _RENEW = 1.0  # seconds after which an idle carrier shows that it is alive
 _BUSY, _IDLE = 0.005, 0.1  # seconds between rounds
 _ELSEWHERE = 1.0  # another process has the turn
+_AWAY = 3  # rounds that fail in a row until a database counts as away
 _NET = 60.0  # seconds between looks from zero
 _FROM_ZERO: dict[str, Any] = {"seen": [0, 0], "top": 0, "gaps": "{}"}
 
@@ -45,6 +46,7 @@ class Carrier:
         self.role = ""
         self.found_empty = 0.0
         """When the last look at the source began, if it found nothing there."""
+        self._failures = 0
         self.forget()
 
     def forget(self) -> None:
@@ -65,11 +67,14 @@ class Carrier:
             if self.token is None and not await self._take_over():
                 self.found_empty = 0.0 if await self._source.run(self._queries.outbox_left()) else began
                 return _ELSEWHERE
-            return await self._round()
+            pause = await self._round()
         except BaseException:
             self.forget()
-            self.found_empty = began  # whoever waits for the end of the work does not wait for a database that is away
+            self._failures += 1  # whoever waits for the end of the work does not wait for a database that is away
+            self.found_empty = began if self._failures >= _AWAY else 0.0
             raise
+        self._failures = 0
+        return pause
 
     async def _take_over(self) -> bool:
         """Take the turn; what the process before left in the ledger and not in the source is done."""

@@ -81,11 +81,14 @@ class Watch:
 
     async def _is_empty(self) -> bool:
         """Nothing is left here, and each source was looked at after that: a job may have enqueued there last."""
+        carriers = self._worker.carriers
+        # asked before: what somebody carries after a look at the source is found here
+        looked = carriers.are_empty(self._empty_since or time.monotonic())
         if await self._work_left():
             self._empty_since = None
             return False
         self._empty_since = self._empty_since or time.monotonic()
-        return self._worker.carriers.are_empty(self._empty_since)
+        return looked
 
     async def _work_left(self) -> bool:
         worker = self._worker

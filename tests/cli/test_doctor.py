@@ -78,6 +78,7 @@ def test_an_older_and_a_newer_schema_are_found(conn: Conn, look: Callable[..., d
     assert look()["schema-ahead"].severity == "note"
 
 
+@pytest.mark.own_database
 def test_a_cached_id_sequence_is_found(conn: Conn, look: Callable[..., dict[str, Finding]]) -> None:
     conn.execute("ALTER SEQUENCE pgqueue.job_ids CACHE 20")
     assert "CACHE 20" in look()["sequence-cache"].title

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from tests.sql.client import (
     Connection,
     Marks,
@@ -94,6 +96,7 @@ def test_a_job_that_is_being_settled_is_left_to_its_owner(conn: Connection, othe
     other.commit()
 
 
+@pytest.mark.own_database
 def test_the_search_reads_one_range_of_positions(conn: Connection, relay: Relay) -> None:
     jobs = claimed(conn, relay, 5)
     relay.term = "1 millisecond"
