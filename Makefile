@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench bench-quick bench-own test-pg15 clean
+.PHONY: help demo test test-long lint types check bench bench-quick bench-own test-pg15 clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,11 @@ help: ## this list
 demo: $(READY) ## the application in eleven scenes, on a database of its own (ARGS="--scene 3" for one)
 	@$(BIN)/python -m domain.demo $(ARGS)
 
-test: $(READY) ## all tests (ARGS="-k words" for some)
-	@$(BIN)/python -m pytest -n $(TESTERS) $(ARGS)
+test: $(READY) ## the tests (ARGS="-k words" for some), but for the five longest
+	@$(BIN)/python -m pytest -n $(TESTERS) -m "not long" $(ARGS)
+
+test-long: $(READY) ## the five longest tests: the whole demo, storms, the benchmark
+	@$(BIN)/python -m pytest -n 2 -m long $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, and which way imports point
 	@$(BIN)/ruff check .
@@ -33,7 +36,7 @@ lint: $(READY) ## ruff, its formatter, and which way imports point
 types: $(READY) ## mypy --strict
 	@$(BIN)/mypy
 
-check: lint types test ## what has to pass before a commit
+check: lint types test test-long ## what has to pass before a commit
 
 bench: $(READY) ## this queue beside others, three rounds (ARGS="--only ours,raw" for some)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -31,6 +31,7 @@ def schemas(conn: Connection) -> list[tuple[Any, ...]]:
     return conn.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pgqueue%' ORDER BY 1").fetchall()
 
 
+@pytest.mark.long
 def test_it_measures_and_leaves_the_users_queue_alone(
     database_url: str, conn: Connection, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

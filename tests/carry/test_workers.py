@@ -28,6 +28,7 @@ def effects(conn: Connection) -> Connection:
     return conn
 
 
+@pytest.mark.long
 def test_jobs_of_another_database_run_here_once_though_workers_are_killed(
     tmp_path: Path, database_url: str, source_url: str, source: Connection, effects: Connection
 ) -> None:

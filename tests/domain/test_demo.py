@@ -32,6 +32,7 @@ DEMO = [sys.executable, "-m", "domain.demo"]
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.long
 def test_every_check_of_the_demo_holds_and_none_of_them_always_does() -> None:
     with subprocess.Popen([*DEMO, "--json", "--keep"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
         try:
@@ -86,6 +87,7 @@ def test_one_scene_is_played_alone_and_a_duplicate_on_a_network_ends_it_with_1()
     assert "NOT every check held" in done.stdout
 
 
+@pytest.mark.long
 def test_in_a_storm_every_post_comes_through_once() -> None:
     storm = [sys.executable, "-m", "domain.demo.storm", "--posts", "24", "--json"]
     done = subprocess.run(storm, cwd=ROOT, capture_output=True, text=True, check=False)

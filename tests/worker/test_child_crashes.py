@@ -75,6 +75,7 @@ async def test_a_job_that_ends_the_template_is_buried_too_and_another_template_i
     assert hall.dead(job_id, "reason") == "crashed"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_under_random_kills_every_job_has_exactly_one_effect(hall: Hall) -> None:
     app.settings = app.settings.changed(time_scale=100.0, max_crashes=100)
