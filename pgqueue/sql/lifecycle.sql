@@ -579,6 +579,8 @@ SELECT pgqueue.relay(%(state)s::text::jsonb, %(batch)s, %(term)s, %(wake)s, %(st
 -- entries of finished jobs out of the scan. MATERIALIZED + ORDER BY + SKIP LOCKED: other shapes were seen to
 -- take more than their LIMIT. The update is HOT: nothing it changes stands in an index. It finds its rows by an array
 -- of keys: a join could turn around and read the whole table (seen where statistics knew one row of 20 000).
+-- claims is the fence: it has only to differ from what it was, so at the end of its range (a number that a person wrote)
+-- it goes on below, where no claim has been.
 -- Lanes are the priorities inside a queue: 1 high, 0 normal, 2 low. A higher one leaves an eighth of the room to those
 -- below it (of a single place: every eighth time), and the second pass takes back what they did not need.
 CREATE OR REPLACE FUNCTION pgqueue.claim(worker uuid, queues text[], limits integer[], lease interval)

@@ -215,6 +215,7 @@ def test_what_was_let_go_late_is_found_behind_the_mark_of_later_ones(
     assert scalar(conn, "SELECT count(*) FROM pgqueue.freed") <= 1
 
 
+@pytest.mark.own_database
 def test_an_old_snapshot_does_not_make_counting_slower(conn: Connection, database_url: str, relay: Relay) -> None:
     enqueue_row(conn, 3000, limits=["50 mail=acme"], lane=1)
     relay.tick()

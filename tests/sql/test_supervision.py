@@ -45,6 +45,7 @@ def test_a_paused_queue_has_no_load(conn: Connection, relay: Relay) -> None:
     assert loads(conn, "default") == {}
 
 
+@pytest.mark.own_database
 def test_a_long_queue_costs_no_more_than_the_bound(conn: Connection) -> None:
     conn.execute("SELECT pgqueue.add_queue('default')")
     conn.execute(BACKLOG)
