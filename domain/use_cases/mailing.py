@@ -62,6 +62,11 @@ class Mailing:
     vault: Vault
     sender: Sender
 
+    async def over(self, uow: UnitOfWork, key: str) -> bool:
+        """Tell whether the letter has gone, or never will."""
+        status = await uow.session.scalar(select(EmailMessage.status).where(EmailMessage.dedupe_key == key))
+        return status in _ENDED
+
     async def begin(self, uow: UnitOfWork, letter: Letter) -> MimeMessage | None:
         """Write down that the letter goes out (commit before `send`); None: it has gone, or never will."""
         values = {

@@ -101,14 +101,21 @@ class NotifyPublishResult:
                 return Discard("the recipient or the post is gone")
             await _notice(uow, news, story)
             digest = await digest_of(uow, news.recipient_id, news.key, _BAD_NEWS)
-            now = await database_now(uow)
         if digest is None:
             return await self._mail(ctx, _letter(news, story))
+        return await self._together(ctx, digest, story.user)
+
+    async def _together(self, ctx: JobContext, digest: Digest, user: User) -> Outcome | None:
+        """Send the mail of an hour at its end, unless another of its news has done so."""
+        async with self.units.begin(ctx.context) as uow:
+            if await self.mailing.over(uow, digest.key):
+                return None  # whoever only looks does not take turns with the others that only look
+            now = await database_now(uow)
         if now < digest.ends:
             return Snooze(spread(digest.ends - now), "much has gone wrong: it is told together")
         try:
             async with self.units.queue.lock(digest.key, ttl=_LOCK_TTL):
-                return await self._mail(ctx, _letter_of_many(digest, story.user))
+                return await self._mail(ctx, _letter_of_many(digest, user))
         except LockTaken:
             return Snooze(_BUSY, "somebody else is sending this mail")
 

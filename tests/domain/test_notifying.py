@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.jobs import NotifyPublishResultJob
+from domain.standins.faults import FOR_EVER
+from domain.use_cases.digests import AT_ONCE
 
 if TYPE_CHECKING:
     from tests.domain.world import World
@@ -71,3 +73,20 @@ async def test_somebody_who_left_the_organization_is_told_nothing(world: World) 
     await world.execute("DELETE FROM smm.memberships WHERE user_id = :user", user=world.tenant.author_id)
     await world.work()
     assert [message["to"] for message in world.mail.state()["messages"]] == [["owner@aurora.example"]]
+
+
+async def test_news_that_are_in_a_mail_that_has_gone_wait_for_nobody(world: World) -> None:
+    world.network.faults.set("reject", calls=FOR_EVER)
+    for number in range(AT_ONCE + 3):
+        await world.schedule(f"refused {number}")
+    await world.work()
+    await world.execute("UPDATE smm.notifications SET created_at = created_at - interval '1 hour'")
+    mine = "FROM pgqueue.jobs WHERE args ->> 'recipient_id' = :id"
+    first = f"UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE id = (SELECT min(id) {mine})"
+    await world.execute(first, id=str(world.tenant.owner_id))
+    await world.work()
+    [sent] = await world.rows("SELECT dedupe_key FROM smm.email_messages WHERE dedupe_key LIKE 'mail:digest:%'")
+    async with world.queue.lock(sent.dedupe_key, ttl="60s"):
+        await world.make_due()
+        await world.work()
+    assert not await world.rows(f"SELECT {mine}", id=str(world.tenant.owner_id))
