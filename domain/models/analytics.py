@@ -62,6 +62,7 @@ class PostMetrics(Base):
             ondelete="CASCADE",
         ),
         Index("post_metrics_of_organization", "organization_id", "bucket"),
+        Index("post_metrics_with_raw", "captured_at", postgresql_where=text("raw <> '{}'")),
     )
 
     scheduled_post_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -86,6 +87,7 @@ class AccountMetrics(Base):
             ondelete="CASCADE",
         ),
         Index("account_metrics_of_organization", "organization_id", "day"),
+        Index("account_metrics_with_raw", "captured_at", postgresql_where=text("raw <> '{}'")),
     )
 
     social_account_id: Mapped[UUID] = mapped_column(primary_key=True)

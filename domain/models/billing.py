@@ -71,6 +71,11 @@ class StripeEvent(Base):
     __table_args__ = (
         one_of("status", StripeEventStatus),
         Index("stripe_events_pending", "received_at", postgresql_where=text("status = 'received'")),
+        Index(
+            "stripe_events_with_payload",
+            "received_at",
+            postgresql_where=text("payload IS NOT NULL AND status <> 'received'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

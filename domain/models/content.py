@@ -45,7 +45,16 @@ class Media(Base):
         CheckConstraint("octet_length(sha256) = 32", name="sha256_whole"),
         UniqueConstraint("organization_id", "id"),
         Index("media_unscanned", "created_at", postgresql_where=text("scan_status = 'pending'")),
-        Index("media_quarantined", "scanned_at", postgresql_where=text("scan_status IN ('infected', 'rejected')")),
+        Index(
+            "media_quarantined",
+            "scanned_at",
+            postgresql_where=text("scan_status IN ('infected', 'rejected') AND deleted_at IS NULL"),
+        ),
+        Index(
+            "media_unattached",
+            "created_at",
+            postgresql_where=text("NOT attached AND scan_status NOT IN ('infected', 'rejected')"),
+        ),
         Index("media_verdict", "organization_id", "sha256"),
     )
 
@@ -69,7 +78,9 @@ class Media(Base):
     thumbnail_key: Mapped[str | None]
     thumbnail_width: Mapped[int | None]
     thumbnail_height: Mapped[int | None]
-    created_at: Mapped[CreatedAt] = mapped_column(index=True)
+    # a post has or had it, and posts stay: what is not attached is found without reading what is
+    attached: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    created_at: Mapped[CreatedAt]
     deleted_at: Mapped[datetime | None]
 
 

@@ -155,7 +155,7 @@ class UserToken(Base):
         one_of("purpose", ("verify_email", "reset_password")),
         Index("user_tokens_of_address", "email_fingerprint", "purpose", text("created_at DESC")),
         Index("user_tokens_of_ip", "requested_ip", text("created_at DESC")),
-        Index("user_tokens_used_at", "used_at", postgresql_where=text("used_at IS NOT NULL")),
+        Index("user_tokens_over", text("LEAST(expires_at, used_at)")),
     )
 
     id: Mapped[Id]
@@ -164,7 +164,7 @@ class UserToken(Base):
     email_fingerprint: Mapped[bytes]
     requested_ip: Mapped[Address | None]
     created_at: Mapped[CreatedAt]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]  # a later token or a ban took its place
 

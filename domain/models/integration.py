@@ -60,6 +60,7 @@ class WebhookEvent(Base):
         # the signature is of id.timestamp.body: a dot in the id would make it ambiguous
         CheckConstraint("starts_with(id, 'msg_') AND strpos(id, '.') = 0", name="id_can_be_signed"),
         UniqueConstraint("organization_id", "id"),
+        Index("webhook_events_with_body", "created_at", postgresql_where=text("body IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

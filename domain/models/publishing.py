@@ -109,6 +109,7 @@ class PublishAttempt(Base):
             [ScheduledPost.organization_id, ScheduledPost.id],
             ondelete="CASCADE",
         ),
+        Index("publish_attempts_ended", "started_at", postgresql_where=text("outcome IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -116,7 +117,7 @@ class PublishAttempt(Base):
     scheduled_post_id: Mapped[UUID]
     attempt: Mapped[int]
     phase: Mapped[str]
-    started_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"), index=True)
+    started_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     http_status: Mapped[int | None]

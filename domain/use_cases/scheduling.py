@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from domain.jobs import ProcessScheduledPostJob
 from domain.models import (
@@ -150,6 +150,8 @@ class SchedulePost:
             return [row.id for row in rows]
 
     async def _attach(self, uow: UnitOfWork, post: Post, ids: Sequence[UUID]) -> None:
+        if not ids:
+            return
         found = await uow.session.scalars(
             select(Media.id).where(
                 Media.organization_id == uow.organization_id,
@@ -161,6 +163,8 @@ class SchedulePost:
         missing = set(ids) - set(found)
         if missing or len(set(ids)) != len(ids):
             raise InvalidPost("a file is named twice, did not pass the scan, or does not exist in this organization")
+        new = update(Media).where(Media.id.in_(ids), Media.attached.is_(False))
+        await uow.session.execute(new.values(attached=True))
         uow.session.add_all(
             PostMedia(organization_id=post.organization_id, post_id=post.id, position=position, media_id=media_id)
             for position, media_id in enumerate(ids)

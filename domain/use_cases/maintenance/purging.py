@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Row, Table
+    from sqlalchemy import ColumnElement, Row, Select, Table
 
     from domain.gateways.storage import Storage
     from domain.jobs.maintenance import Retention
@@ -69,14 +69,11 @@ class PurgeExpiredRecords:
 
     async def _rows(self, uow: UnitOfWork, name: Retention, policy: Policy) -> int:
         """Take rows that nobody else holds: who works on one is not waited for."""
-        table = cast("Table", policy.model.__table__)
-        # where a row lies: it is locked, so it cannot move, and no index has to be asked for it again
-        place: ColumnElement[Any] = literal_column(f"{table.fullname}.ctid")
-        wanted = select(place).select_from(table).where(policy.over).order_by(policy.oldest).limit(self.batch)
+        wanted = oldest_of(policy, self.batch).with_for_update(skip_locked=True)
         # an array is made once: the limit holds however the statement is planned
-        chosen = place == any_(func.array(wanted.with_for_update(skip_locked=True).scalar_subquery()))
+        chosen = _place(policy) == any_(func.array(wanted.scalar_subquery()))
         columns = [getattr(policy.model, column) for column in policy.objects]
-        tenant = [policy.model.organization_id] if columns else [*table.primary_key][:1]  # type: ignore[attr-defined] # it has objects
+        tenant = [policy.model.organization_id] if columns else [*_table(policy).primary_key][:1]  # type: ignore[attr-defined] # it has objects
         change = (
             delete(policy.model).where(chosen)
             if policy.blank is None
@@ -128,6 +125,20 @@ class PurgeExpiredRecords:
                 .where(ObjectTombstone.storage_key == key)
                 .values(attempts=ObjectTombstone.attempts + 1, last_error=str(error)[:_MOST_ERROR])
             )
+
+
+def oldest_of(policy: Policy, most: int) -> Select[Any]:
+    """Where the rows lie that go first."""
+    return select(_place(policy)).select_from(_table(policy)).where(policy.over).order_by(policy.oldest).limit(most)
+
+
+def _place(policy: Policy) -> ColumnElement[Any]:
+    # it is locked, so it cannot move, and no index has to be asked for it again
+    return literal_column(f"{_table(policy).fullname}.ctid")
+
+
+def _table(policy: Policy) -> Table:
+    return cast("Table", policy.model.__table__)
 
 
 async def _bury_objects(uow: UnitOfWork, reason: str, gone: Sequence[Row[Any]]) -> None:
