@@ -59,6 +59,7 @@ class RetryPublishJob(
     use_case="RetryPublish or SweepStuckPosts or ResumePublications",
     dispatched_by=(
         "RetryPublication",
+        "SocialAccountNeedsReauth",
         "SocialAccountReconnected",
         "MediaCleared",
         "schedule sweep_stuck_posts",
@@ -68,8 +69,8 @@ class RetryPublishJob(
 ):
     """Try a failed, unconfirmed or stuck publication again.
 
-    Without one: find those of ``subject_id``, an account that is connected again or a file that is clean; without
-    that, too, those that are stuck.
+    Without one: find those of ``subject_id``, an account that is connected again (or has to be: they wait for it) or a
+    file that is clean; without that, too, those that are stuck.
     """
 
     cause: RetryCause

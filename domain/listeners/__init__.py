@@ -24,6 +24,7 @@ from domain.events import (
     PostPublishUnconfirmed,
     ReportRequested,
     SocialAccountConnected,
+    SocialAccountNeedsReauth,
     SocialAccountReconnected,
     StripeEventReceived,
     SubscriptionCanceled,
@@ -46,6 +47,7 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
+    SocialAccountNeedsReauth: [publishing.pause_of_account],
     SocialAccountReconnected: [publishing.resume_of_account],
     # identity and administration
     UserRegistered: [identity.verify_address],

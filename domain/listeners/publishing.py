@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         PostPublishFailed,
         PostPublishUnconfirmed,
         PublicationEnded,
+        SocialAccountNeedsReauth,
         SocialAccountReconnected,
     )
     from domain.jobs import PublishResult
@@ -32,6 +33,11 @@ async def tell_of_failure(uow: UnitOfWork, event: PostPublishFailed) -> None:
 async def tell_of_doubt(uow: UnitOfWork, event: PostPublishUnconfirmed) -> None:
     """Tell the audience that nobody knows."""
     await _tell(uow, event, "unconfirmed")
+
+
+async def pause_of_account(uow: UnitOfWork, event: SocialAccountNeedsReauth) -> None:
+    """Let posts wait for their account."""
+    await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
 
 
 async def resume_of_account(uow: UnitOfWork, event: SocialAccountReconnected) -> None:

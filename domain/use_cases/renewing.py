@@ -169,24 +169,12 @@ class SweepExpiringTokens:
 
 
 async def end_grant(uow: UnitOfWork, account: SocialAccount, code: str) -> None:
-    """Say that a human has to connect the account again, and let its posts wait for that."""
+    """Say that a human has to connect the account again, and let its posts wait for that, slice by slice."""
     if account.status != AccountStatus.ACTIVE:
         return
     transition(account, AccountStatus.NEEDS_REAUTH)
     account.status_reason = code
-    waiting = await uow.session.scalars(
-        select(ScheduledPost)
-        .where(
-            ScheduledPost.organization_id == account.organization_id,
-            ScheduledPost.social_account_id == account.id,
-            ScheduledPost.status.in_((PostStatus.SCHEDULED, PostStatus.DISPATCHED)),
-        )
-        .with_for_update(skip_locked=True)  # one that is just being taken up finds the account's state by itself
-    )
-    paused = waiting.all()
-    for row in paused:
-        row.paused_from, row.paused_reason = row.status, REAUTH
-        transition(row, PostStatus.PAUSED)
+    await pause_some(uow, account)  # what is due next is not tried in vain until the job comes that pauses the rest
     await uow.publish(SocialAccountNeedsReauth(social_account_id=account.id))
     await give_notice(
         uow,
@@ -196,8 +184,28 @@ async def end_grant(uow: UnitOfWork, account: SocialAccount, code: str) -> None:
         handle=account.handle,
     )
     await tell_endpoints(uow, "account.needs_reauth", {"social_account_id": str(account.id), "code": code})
+
+
+async def pause_some(uow: UnitOfWork, account: SocialAccount) -> bool:
+    """Let a slice of an account's posts wait until it is connected again; tell whether there may be more."""
+    found = await uow.session.scalars(
+        select(ScheduledPost)
+        .where(
+            ScheduledPost.organization_id == account.organization_id,
+            ScheduledPost.social_account_id == account.id,
+            ScheduledPost.status.in_((PostStatus.SCHEDULED, PostStatus.DISPATCHED)),
+        )
+        .order_by(ScheduledPost.scheduled_at)
+        .limit(SLICE)
+        .with_for_update(skip_locked=True)  # one that is just being taken up finds the account's state by itself
+    )
+    paused = found.all()
+    for row in paused:
+        row.paused_from, row.paused_reason = row.status, REAUTH
+        transition(row, PostStatus.PAUSED)
     if paused:
         await uow.publish(PostsPaused(organization_id=account.organization_id, reason=REAUTH, count=len(paused)))
+    return len(paused) == SLICE
 
 
 async def _of_organization(uow: UnitOfWork, account_id: UUID) -> SocialAccount | None:

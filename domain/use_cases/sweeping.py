@@ -12,7 +12,7 @@ from domain.jobs import ProcessScheduledPostJob, RetryPublishJob
 from domain.models import AccountStatus, Organization, PostMedia, PostStatus, ScheduledPost, SocialAccount, transition
 from domain.use_cases.attachments import UNSCANNED
 from domain.use_cases.publications import DEAD_LETTER, IN_FLIGHT, database_now
-from domain.use_cases.renewing import REAUTH
+from domain.use_cases.renewing import REAUTH, pause_some
 from domain.use_cases.retrying import dispatch_retry
 from domain.use_cases.walltimes import keep_wall_times
 from pgqueue import Context
@@ -107,37 +107,56 @@ class SweepStuckPosts:
 
 @dataclass(frozen=True, slots=True)
 class ResumePublications:
-    """What stood in the way of posts is gone: an account is connected again, a file is clean."""
+    """What stood in the way of posts is gone, or has come: an account can be used again or no more, a file is clean."""
 
     units: UnitsOfWork
 
     async def __call__(self, ctx: JobContext, subject_id: UUID, *, cause: RetryCause) -> None:
-        """Let paused posts go on, and try again what failed for this reason within the last day."""
+        """Let paused posts go on, and try again what failed for this reason within the last day.
+
+        Posts of an account that has to be connected again are paused instead. A slice at a time: the next one is a job
+        of its own.
+        """
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
             now = await database_now(uow)
             if cause == "reauth":
-                await self._reconnected(uow, subject_id, now)
+                await self._follow(uow, subject_id, now)
             elif cause == "media":
                 await self._cleared(uow, subject_id, now)
 
-    async def _reconnected(self, uow: UnitOfWork, account_id: UUID, now: datetime) -> None:
-        """Failed posts come back only where the organization chose so: nobody expects last night's by itself."""
-        account = await uow.session.get(SocialAccount, account_id)
-        if account is None or account.organization_id != uow.organization_id or account.status != AccountStatus.ACTIVE:
+    async def _follow(self, uow: UnitOfWork, account_id: UUID, now: datetime) -> None:
+        # locked: it does not change before what follows from its state is written down
+        account = await uow.session.get(SocialAccount, account_id, with_for_update={"read": True})
+        if account is None or account.organization_id != uow.organization_id:
             return
+        more = False
+        if account.status == AccountStatus.NEEDS_REAUTH:
+            more = await pause_some(uow, account)
+        elif account.status == AccountStatus.ACTIVE:
+            more = await self._reconnected(uow, account_id, now)
+        if more:
+            await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=account_id))
+
+    async def _reconnected(self, uow: UnitOfWork, account_id: UUID, now: datetime) -> bool:
+        """Failed posts come back only where the organization chose so: nobody expects last night's by itself."""
         of_account = select(ScheduledPost).where(
             ScheduledPost.organization_id == uow.organization_id,
             ScheduledPost.social_account_id == account_id,
         )
         paused = of_account.where(ScheduledPost.status == PostStatus.PAUSED, ScheduledPost.paused_reason == REAUTH)
-        for row in await uow.session.scalars(paused.with_for_update()):
+        rows = await uow.session.scalars(paused.order_by(ScheduledPost.scheduled_at).limit(MOST).with_for_update())
+        resumed = rows.all()
+        for row in resumed:
             transition(row, PostStatus.SCHEDULED if row.scheduled_at > now else PostStatus.MISSED)
             row.paused_from = row.paused_reason = None
+        if len(resumed) == MOST:
+            return True
         organization = await uow.session.get_one(Organization, uow.organization_id)
         if organization.retry_after_reconnect:
             refused = ("http_401", "ExpiredToken", "InvalidToken", "graph_190", "account_needs_reauth")
             await self._retry(uow, of_account.where(ScheduledPost.failure_code.in_(refused)), now, "reauth")
+        return False
 
     async def _cleared(self, uow: UnitOfWork, media_id: UUID, now: datetime) -> None:
         with_the_file = select(ScheduledPost).where(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,23 @@ async def test_posts_that_waited_for_their_account_go_on_and_those_of_the_past_a
     await _reconnect(world)
     assert [(await world.post(post_id)).status for post_id in (past, future)] == ["missed", "scheduled"]
     assert world.texts() == []
+
+
+async def test_the_posts_of_an_account_wait_and_go_on_in_slices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.use_cases.renewing.SLICE", 2)
+    monkeypatch.setattr("domain.use_cases.sweeping.MOST", 2)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    posts = [await world.schedule(when=tomorrow - timedelta(minutes=number)) for number in range(5)]
+    async with world.app.units.begin(world.tenant.context) as uow:
+        account = await uow.session.get_one(SocialAccount, world.tenant.account_id)
+        await end_grant(uow, account, "revoked")
+    assert [(await world.post(post_id)).status for post_id in posts] == ["scheduled"] * 3 + ["paused"] * 2
+    await world.work()
+    assert {(await world.post(post_id)).status for post_id in posts} == {"paused"}
+    assert await world.jobs("RetryPublishJob") == [("completed", 1)] * 2
+    await _reconnect(world)
+    assert {(await world.post(post_id)).status for post_id in posts} == {"scheduled"}
+    assert await world.jobs("RetryPublishJob") == [("completed", 1)] * 5
 
 
 async def test_a_post_that_failed_for_want_of_a_scan_is_published_when_its_file_is_clean(world: World) -> None:
