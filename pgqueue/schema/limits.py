@@ -32,9 +32,10 @@ def limits(tables: sa.MetaData, clock: sa.TextClause) -> None:
         "permits",
         tables,
         plain("key", primary_key=True),
-        bigint("number", primary_key=True, autoincrement=False),
-        bigint("job_id", nullable=False),
-        postgresql_with=_VACUUMED,
+        bigint("block", primary_key=True, autoincrement=False),
+        sa.Column("numbers", ARRAY(sa.BigInteger), nullable=False),
+        sa.Column("jobs", ARRAY(sa.BigInteger), nullable=False),
+        postgresql_with={"fillfactor": 70} | _VACUUMED,
     )
     ids = sa.Sequence("freed_ids", metadata=tables, cache=1)
     sa.Table(

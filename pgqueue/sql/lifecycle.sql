@@ -114,18 +114,18 @@ SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
   moment constant timestamptz := pgqueue.clock();
-  decisions constant pgqueue.decision[] := CASE WHEN decided THEN pgqueue.decide(ARRAY(
-    SELECT ROW(o.id, o.queue, o.priority, o.kind, o.organization_id, o.cost, o.limits, false, NULL)::pgqueue.candidate
-    FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids)
-      AND coalesce(o.run_at, o.enqueued_at + o.delay, o.enqueued_at) <= moment ORDER BY o.id FOR UPDATE), lows) ELSE '{}' END;
 BEGIN
   RETURN QUERY
   WITH taken AS (
     DELETE FROM pgqueue.outbox o WHERE o.lane = relay_move.from_lane AND o.id = ANY (relay_move.ids) RETURNING o.*
+  ), decisions AS MATERIALIZED (
+    SELECT c.* FROM unnest(CASE WHEN decided THEN pgqueue.decide(ARRAY(
+      SELECT ROW(t.id, t.queue, t.priority, t.kind, t.organization_id, t.cost, t.limits, false, NULL)::pgqueue.candidate FROM taken t
+      WHERE coalesce(t.run_at, t.enqueued_at + t.delay, t.enqueued_at) <= moment ORDER BY t.id), lows) END) AS c
   ), due AS MATERIALIZED (
     SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at,
            c.hold, c.permit, c.position, coalesce(c.limits, t.limits) AS counted
-    FROM taken t LEFT JOIN unnest(decisions) AS c ON c.id = t.id
+    FROM taken t LEFT JOIN decisions AS c ON c.id = t.id
   ), placed AS MATERIALIZED (
     SELECT d.*, coalesce(d.due_at <= moment, true) AND d.hold IS NULL AS ready, row_number() OVER (
       PARTITION BY d.queue, d.priority, coalesce(d.due_at <= moment, true) AND d.hold IS NULL ORDER BY d.id) AS place
@@ -511,7 +511,7 @@ CREATE OR REPLACE FUNCTION pgqueue.relay_pass(
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
-  decided boolean := NOT pgqueue.order_is_plain();
+  decided boolean := EXISTS (SELECT FROM pgqueue.limits);
   entered record;
   keyed bigint[] := '{}';
   merged bigint[] := '{}';
@@ -526,7 +526,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pgqueue.marks m WHERE m.queue = entered.queue AND m.lane = entered.priority) THEN
       PERFORM pgqueue.add_queue(entered.queue, entered.priority);
     END IF;
-    decided := decided OR entered.limited;
+    decided := decided OR entered.limited OR EXISTS (SELECT FROM pgqueue.queues q WHERE q.name = entered.queue AND q."order" = 'fair');
     keyed := keyed || entered.keyed;
   END LOOP;
   IF cardinality(keyed) > 0 THEN

@@ -18,16 +18,19 @@ RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalo
 AS $$
 DECLARE
   ruled constant boolean := EXISTS (SELECT FROM pgqueue.limits);
+  shared constant text[] := ARRAY(SELECT q.name FROM pgqueue.queues q WHERE q."order" = 'fair');
   admitted pgqueue.decision[] := '{}';
   fair pgqueue.candidate[] := '{}';
 BEGIN
   IF ruled THEN due := pgqueue.with_limits(due); END IF;
   IF EXISTS (SELECT FROM unnest(due) c WHERE c.limits IS NOT NULL) THEN admitted := pgqueue.admit(due, lows); END IF;
-  IF EXISTS (SELECT FROM pgqueue.queues q WHERE q."order" = 'fair') THEN
-    fair := ARRAY(
-      SELECT c FROM unnest(due) AS c JOIN pgqueue.queues q ON q.name = c.queue AND q."order" = 'fair'
-      LEFT JOIN unnest(admitted) AS a ON a.id = c.id WHERE NOT c.front AND a.hold IS NULL);
-  ELSIF NOT ruled THEN
+  IF cardinality(shared) > 0 THEN
+    fair := ARRAY(SELECT c FROM unnest(due) AS c WHERE c.queue = ANY (shared) AND NOT c.front
+                  AND c.id NOT IN (SELECT a.id FROM unnest(admitted) AS a WHERE a.hold IS NOT NULL));
+  END IF;
+  IF cardinality(admitted) = 0 THEN
+    RETURN ARRAY(SELECT ROW(f.id, NULL, NULL, f.position, NULL)::pgqueue.decision FROM pgqueue.place_fairly(fair) AS f);
+  ELSIF cardinality(fair) = 0 AND NOT ruled THEN
     RETURN admitted;
   END IF;
   RETURN ARRAY(
@@ -54,15 +57,15 @@ $$
 
 -- function: room
 -- How many permits of each key are free. Counted under the relay's lock, which alone adds permits: what settles
--- meanwhile can only make room. lows: below that number of a key nothing lives. Never more is counted than may run.
+-- meanwhile can only make room. lows: below that block of a key nothing lives. Never more rows are read than may run.
 CREATE OR REPLACE FUNCTION pgqueue.room(keys text[], given integer[], lows jsonb)
 RETURNS TABLE (key text, free integer) LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
-  SELECT m.key, greatest(m.most - (SELECT count(*)::integer FROM (
-      SELECT FROM pgqueue.permits p WHERE p.key = m.key AND p.number >= coalesce((lows ->> m.key)::bigint, 0)
-      ORDER BY p.number LIMIT m.most) AS taken), 0)
+  SELECT m.key, greatest(m.most - (SELECT coalesce(sum(cardinality(taken.numbers)), 0) FROM (
+      SELECT p.numbers FROM pgqueue.permits p WHERE p.key = m.key AND p.block >= coalesce((lows ->> m.key)::bigint, 0)
+      ORDER BY p.block LIMIT m.most) AS taken), 0)::integer
   FROM (
     SELECT k.key, coalesce(exact.running, named.running, nullif(k.given, 0), 1000000) AS most
     FROM unnest(keys, given) AS k (key, given)
@@ -83,15 +86,13 @@ DECLARE
   weights integer[];
   keys text[];
   free integer[];
+  enough boolean;
   fits record;
   held pgqueue.decision[];
   decided pgqueue.decision[] := '{}';
 BEGIN
-  SELECT a.keys, a.free, a.ids, a.names, a.weights INTO keys, free, ids, names, weights FROM pgqueue.wanted(due, lows) AS a;
-  IF NOT EXISTS (SELECT FROM (SELECT u.key, sum(u.weight) AS n FROM unnest(names, weights) AS u (key, weight) GROUP BY u.key) AS w
-                 JOIN unnest(keys, free) AS f (key, free) ON f.key = w.key WHERE w.n > f.free) THEN
-    RETURN pgqueue.give(ids, names, weights);
-  END IF;
+  SELECT a.keys, a.free, a.ids, a.names, a.weights, a.enough INTO keys, free, ids, names, weights, enough FROM pgqueue.wanted(due, lows) AS a;
+  IF enough THEN RETURN pgqueue.give(ids, names, weights); END IF;
   WHILE cardinality(ids) > 0 LOOP
     SELECT array_agg(q.id) FILTER (WHERE q.fits) AS ids, array_agg(q.key) FILTER (WHERE q.fits) AS names,
       array_agg(q.weight) FILTER (WHERE q.fits) AS weights,
@@ -121,9 +122,9 @@ END
 $$
 
 -- function: wanted
--- What jobs ask of which keys, and how much of it is free.
+-- What jobs ask of which keys, how much of it is free, and whether that is enough for all of them.
 CREATE OR REPLACE FUNCTION pgqueue.wanted(due pgqueue.candidate[], lows jsonb,
-  OUT ids bigint[], OUT names text[], OUT weights integer[], OUT keys text[], OUT free integer[])
+  OUT ids bigint[], OUT names text[], OUT weights integer[], OUT keys text[], OUT free integer[], OUT enough boolean)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
@@ -131,26 +132,31 @@ DECLARE
   paced text[];
   plain_specs text[];
   paced_specs text[];
+  asking text[];
+  demands bigint[];
   bursts integer[];
 BEGIN
   WITH asked AS MATERIALIZED (
     SELECT c.id, l FROM unnest(due) AS c, unnest(c.limits) AS l
   ), elements AS MATERIALIZED (  -- each is read once, however many jobs have it
-    SELECT d.l, d.newest, s.spec, substr(d.l, strpos(d.l, ' ') + 1) AS key,
+    SELECT d.l, d.newest, d.n, s.spec, substr(d.l, strpos(d.l, ' ') + 1) AS key,
            coalesce(nullif(split_part(s.spec, '/', 4), '')::integer, 1) AS weight
-    FROM (SELECT a.l, max(a.id) AS newest FROM asked a GROUP BY a.l) AS d, split_part(d.l, ' ', 1) AS s (spec)
+    FROM (SELECT a.l, max(a.id) AS newest, count(*) AS n FROM asked a GROUP BY a.l) AS d, split_part(d.l, ' ', 1) AS s (spec)
   ), said AS (  -- the newest job says what its class says now
-    SELECT DISTINCT ON (e.key) e.key, e.spec, starts_with(e.key, 'rate:') AS rated FROM elements e ORDER BY e.key, e.newest DESC
+    SELECT DISTINCT ON (e.key) e.key, e.spec, starts_with(e.key, 'rate:') AS rated,
+           sum(e.n * e.weight) OVER (PARTITION BY e.key)::bigint AS demand FROM elements e ORDER BY e.key, e.newest DESC
   )
-  SELECT j.ids, j.names, j.weights, k.plain, k.plain_specs, k.paced, k.paced_specs
-  INTO ids, names, weights, plain, plain_specs, paced, paced_specs
+  SELECT j.ids, j.names, j.weights, k.plain, k.plain_specs, k.paced, k.paced_specs, k.asking, k.demands
+  INTO ids, names, weights, plain, plain_specs, paced, paced_specs, asking, demands
   FROM (SELECT array_agg(a.id) AS ids, array_agg(e.key) AS names, array_agg(e.weight) AS weights
         FROM asked a LEFT JOIN elements e ON e.l = a.l) AS j,
        (SELECT array_agg(s.key) FILTER (WHERE NOT s.rated) AS plain, array_agg(s.spec) FILTER (WHERE NOT s.rated) AS plain_specs,
-               array_agg(s.key) FILTER (WHERE s.rated) AS paced, array_agg(s.spec) FILTER (WHERE s.rated) AS paced_specs FROM said s) AS k;
-  SELECT array_agg(r.key), array_agg(r.free), array_agg(r.burst) INTO keys, free, bursts FROM (
+               array_agg(s.key) FILTER (WHERE s.rated) AS paced, array_agg(s.spec) FILTER (WHERE s.rated) AS paced_specs,
+               array_agg(s.key) AS asking, array_agg(s.demand) AS demands FROM said s) AS k;
+  SELECT array_agg(r.key), array_agg(r.free), array_agg(r.burst), bool_and(a.demand <= r.free) INTO keys, free, bursts, enough FROM (
     SELECT r.key, r.free, NULL::integer AS burst FROM pgqueue.room(plain, plain_specs::integer[], lows) AS r WHERE plain IS NOT NULL
-    UNION ALL SELECT r.* FROM pgqueue.rate_room(paced, paced_specs) AS r WHERE paced IS NOT NULL) AS r;
+    UNION ALL SELECT r.* FROM pgqueue.rate_room(paced, paced_specs) AS r WHERE paced IS NOT NULL) AS r
+  JOIN unnest(asking, demands) AS a (key, demand) ON a.key = r.key;
   IF paced IS NOT NULL THEN -- nothing may weigh more than can ever be free
     weights := ARRAY(SELECT least(u.weight, coalesce(b.burst, u.weight)) FROM unnest(names, weights) WITH ORDINALITY AS u (key, weight, n)
       LEFT JOIN unnest(keys, bursts) AS b (key, burst) ON b.key = u.key ORDER BY u.n);
@@ -159,31 +165,30 @@ END
 $$
 
 -- function: give
--- A permit for each key of a job, all with one number; rates are charged instead.
+-- A permit for each key of a job, all with one number; rates are charged instead. Jobs of one key get numbers that
+-- follow each other, in blocks that no other call writes into.
 CREATE OR REPLACE FUNCTION pgqueue.give(ids bigint[], keys text[], weights integer[])
 RETURNS pgqueue.decision[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   rated constant boolean := EXISTS (SELECT FROM unnest(keys) AS k WHERE starts_with(k, 'rate:'));
+  base bigint;
   decided pgqueue.decision[];
 BEGIN
-  IF NOT rated AND cardinality(ids) = (SELECT count(DISTINCT i) FROM unnest(ids) AS i) THEN  -- one key each, as most have
-    WITH given AS (
-      INSERT INTO pgqueue.permits (key, number, job_id)
-      SELECT p.key, nextval('pgqueue.permit_numbers'), p.id FROM unnest(ids, keys) AS p (id, key) RETURNING number, job_id
-    )
-    SELECT array_agg(ROW(g.job_id, NULL, g.number, NULL, NULL)::pgqueue.decision) INTO decided FROM given g;
-    RETURN decided;
-  END IF;
-  WITH numbered AS MATERIALIZED (
-    SELECT d.id, nextval('pgqueue.permit_numbers') AS number FROM (
-      SELECT DISTINCT u.id FROM unnest(ids, keys) AS u (id, key) WHERE NOT starts_with(u.key, 'rate:') ORDER BY u.id) AS d
+  IF ids IS NULL THEN RETURN '{}'; END IF;
+  base := nextval('pgqueue.permit_numbers') | 63;
+  PERFORM setval('pgqueue.permit_numbers', base + cardinality(ids));
+  WITH asked AS (
+    SELECT u.id, u.key, row_number() OVER (ORDER BY u.key COLLATE "C", u.id) AS place
+    FROM unnest(ids, keys) AS u (id, key) WHERE NOT rated OR NOT starts_with(u.key, 'rate:')
+  ), numbered AS MATERIALIZED (
+    SELECT a.id, a.key, a.place, base + min(a.place) OVER (PARTITION BY a.id) AS number FROM asked a
   ), given AS (
-    INSERT INTO pgqueue.permits (key, number, job_id)
-    SELECT DISTINCT p.key, n.number, p.id FROM unnest(ids, keys) AS p (id, key) JOIN numbered n ON n.id = p.id
-    WHERE NOT starts_with(p.key, 'rate:')
+    INSERT INTO pgqueue.permits (key, block, numbers, jobs)
+    SELECT n.key, n.number >> 6, array_agg(n.number), array_agg(n.id) FROM numbered n GROUP BY n.key, n.number >> 6
   )
-  SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') INTO decided FROM numbered n;
+  SELECT coalesce(array_agg(ROW(n.id, NULL, n.number, NULL, NULL)::pgqueue.decision), '{}') INTO decided
+  FROM numbered n WHERE n.number = base + n.place;
   IF rated THEN PERFORM pgqueue.charge(keys, weights); END IF;
   RETURN decided;
 END
@@ -222,8 +227,14 @@ AS $$
   ), counted AS MATERIALIZED (
     SELECT e.given, substr(g.l, length(e.given) + 2) AS key, g.permits, g.newest FROM let_go g, split_part(g.l, ' ', 1) AS e (given)
     WHERE length(e.given) BETWEEN 1 AND 9 AND ltrim(e.given, '0123456789') = '' AND length(g.l) > length(e.given) + 1
+  ), blocks AS MATERIALIZED (
+    SELECT c.key, n >> 6 AS block, array_agg(n) AS numbers FROM counted c, unnest(c.permits) AS n GROUP BY c.key, n >> 6
   ), gone AS (
-    DELETE FROM pgqueue.permits p USING counted c WHERE p.key = c.key AND p.number = ANY (c.permits)
+    DELETE FROM pgqueue.permits p USING blocks b WHERE p.key = b.key AND p.block = b.block AND p.numbers <@ b.numbers
+  ), fewer AS (
+    UPDATE pgqueue.permits p SET (numbers, jobs) = (
+      SELECT array_agg(u.number), array_agg(u.job) FROM unnest(p.numbers, p.jobs) AS u (number, job) WHERE u.number <> ALL (b.numbers))
+    FROM blocks b WHERE p.key = b.key AND p.block = b.block AND p.numbers && b.numbers AND NOT p.numbers <@ b.numbers
   )
   SELECT coalesce(array_agg(k.given || ' ' || k.key), '{}'), coalesce(array_agg(k.key) FILTER (WHERE k.n >= 5), '{}')
   FROM (SELECT DISTINCT ON (c.key) c.key, c.given, sum(cardinality(c.permits)) OVER (PARTITION BY c.key) AS n
@@ -231,7 +242,7 @@ AS $$
 $$
 
 -- function: lowest_permits
--- Below these numbers nothing of the key lives: what settled under an old snapshot leaves dead rows only there.
+-- Below these blocks nothing of the key lives: what settled under an old snapshot leaves dead rows only there.
 CREATE OR REPLACE FUNCTION pgqueue.lowest_permits(keys text[], lows jsonb)
 RETURNS jsonb LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
@@ -239,8 +250,8 @@ SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   SELECT CASE WHEN (SELECT count(*) FROM jsonb_object_keys(lows)) < 500 THEN lows ELSE '{}' END
     || coalesce(jsonb_object_agg(k.key, coalesce(
-         (SELECT p.number FROM pgqueue.permits p WHERE p.key = k.key AND p.number >= coalesce((lows ->> k.key)::bigint, 0)
-          ORDER BY p.number LIMIT 1), pg_sequence_last_value('pgqueue.permit_numbers'), 0)), '{}')
+         (SELECT p.block FROM pgqueue.permits p WHERE p.key = k.key AND p.block >= coalesce((lows ->> k.key)::bigint, 0)
+          ORDER BY p.block LIMIT 1), pg_sequence_last_value('pgqueue.permit_numbers') >> 6, 0)), '{}')
   FROM unnest(keys) AS k (key)
 $$
 
@@ -478,7 +489,9 @@ BEGIN
   ), numbered AS MATERIALIZED (
     SELECT p.*, CASE WHEN NOT p.waits THEN coalesce(p.permit, nextval('pgqueue.permit_numbers')) END AS number FROM placed p
   ), given AS (
-    INSERT INTO pgqueue.permits (key, number, job_id) SELECT recall.name, n.number, n.id FROM numbered n WHERE NOT n.waits
+    INSERT INTO pgqueue.permits AS p (key, block, numbers, jobs)
+    SELECT recall.name, n.number >> 6, array_agg(n.number), array_agg(n.id) FROM numbered n WHERE NOT n.waits GROUP BY n.number >> 6
+    ON CONFLICT (key, block) DO UPDATE SET numbers = p.numbers || excluded.numbers, jobs = p.jobs || excluded.jobs
   ), freed AS (
     INSERT INTO pgqueue.freed (permits, limits)
     SELECT array_agg(n.permit), array_agg(l) FROM numbered n, unnest(n.limits) AS l
@@ -501,8 +514,8 @@ SELECT pgqueue.recall(%(name)s, %(batch)s) AS recalled
 -- name: limit_list
 -- What is limited, and what counts against it; what was let go and not read yet is not counted.
 WITH taken AS (
-  SELECT p.key, count(*) AS jobs, max(p.job_id) AS newest FROM pgqueue.permits p
-  WHERE NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = p.number)
+  SELECT p.key, count(*) AS jobs, max(u.job) AS newest FROM pgqueue.permits p, unnest(p.numbers, p.jobs) AS u (number, job)
+  WHERE NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = u.number)
   GROUP BY p.key
 ), held AS (
   SELECT substr(j.hold, 7) AS key, count(*) AS jobs, max(j.id) AS newest FROM pgqueue.jobs j
@@ -536,9 +549,10 @@ ORDER BY 1
 -- name: sweep_permits
 -- The net: a permit whose job has let it go without a word. Expected: none.
 INSERT INTO pgqueue.freed (permits, limits)
-SELECT ARRAY[p.number], ARRAY['0 ' || p.key] FROM pgqueue.permits p LEFT JOIN pgqueue.jobs j ON j.id = p.job_id
-WHERE (j.permit = p.number AND j.position IS NOT NULL) IS NOT TRUE
-  AND NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = p.number)
+SELECT ARRAY[u.number], ARRAY['0 ' || p.key]
+FROM pgqueue.permits p, unnest(p.numbers, p.jobs) AS u (number, job) LEFT JOIN pgqueue.jobs j ON j.id = u.job
+WHERE (j.permit = u.number AND j.position IS NOT NULL) IS NOT TRUE
+  AND NOT EXISTS (SELECT FROM (SELECT unnest(f.permits) AS number FROM pgqueue.freed f) AS f WHERE f.number = u.number)
 RETURNING permits[1]
 
 -- name: sweep_held

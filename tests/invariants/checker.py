@@ -97,7 +97,8 @@ def over_the_limit(conn: Connection) -> list[str]:
 def permits_left(conn: Connection) -> list[str]:
     """When nothing lives any more, nobody has a permit."""
     left = conn.execute(
-        "SELECT key, number, job_id FROM pgqueue.permits UNION ALL SELECT 'freed', id, permits[1] FROM pgqueue.freed"
+        """SELECT key, unnest(numbers), unnest(jobs) FROM pgqueue.permits
+           UNION ALL SELECT 'freed', id, permits[1] FROM pgqueue.freed"""
     )
     return [f"a permit is left: {row}" for row in left.fetchmany(10)]
 

@@ -205,4 +205,4 @@ def test_a_settlement_that_does_not_let_go_is_found_out(conn: Connection) -> Non
     relay.tick()
     settle(conn, *(ended(job, "complete") for job in claim(conn)))
     relay.tick()
-    assert permits_left(conn) == ["a permit is left: ('a', 1, 1)"]
+    assert permits_left(conn) == ["a permit is left: ('a', 64, 1)"]

@@ -239,3 +239,14 @@ def claimed(conn: Connection, relay: Relay, count: int) -> list[Claimed]:
         enqueue(conn)
     relay.tick()
     return claim(conn, count)
+
+
+def held(conn: Connection) -> dict[int, str]:
+    """What jobs wait for that have no position."""
+    return dict(conn.execute("SELECT id, hold FROM pgqueue.jobs WHERE hold IS NOT NULL ORDER BY id").fetchall())
+
+
+def taken(conn: Connection, key: str) -> int:
+    """How many permits of a key are given."""
+    count: int = scalar(conn, "SELECT coalesce(sum(cardinality(numbers)), 0) FROM pgqueue.permits WHERE key = %s", key)
+    return count

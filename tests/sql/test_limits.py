@@ -17,22 +17,15 @@ from tests.sql.client import (
     enqueue,
     enqueue_row,
     expire_leases,
+    held,
     rescue,
     scalar,
     settle,
     statement,
+    taken,
 )
 
 TWO = ["2 mail=acme"]
-
-
-def held(conn: Connection) -> dict[int, str]:
-    return dict(conn.execute("SELECT id, hold FROM pgqueue.jobs WHERE hold IS NOT NULL ORDER BY id").fetchall())
-
-
-def taken(conn: Connection, key: str) -> int:
-    count: int = scalar(conn, "SELECT count(*) FROM pgqueue.permits WHERE key = %s", key)
-    return count
 
 
 def claimed_ids(conn: Connection, limit: int = 100, queue: str = "default") -> list[int]:
@@ -140,31 +133,6 @@ def test_permits_are_those_of_the_jobs_that_have_a_position(conn: Connection, re
     assert scalar(conn, "SELECT count(*) FROM pgqueue.permits") == 0
 
 
-def test_a_limit_of_a_queue_holds_jobs_that_say_nothing(conn: Connection, relay: Relay) -> None:
-    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('queue:default', 2), ('kind:Rare', 1)")
-    enqueue_row(conn, 3)
-    enqueue_row(conn, 3, queue="other", kind="Rare")
-    enqueue_row(conn, 3, queue="other")
-    relay.tick()
-    assert len(claim(conn)) == 2
-    assert len(claim(conn, queue="other")) == 4
-
-
-def test_the_table_is_asked_before_the_class(conn: Connection, relay: Relay) -> None:
-    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('mail', 1), ('mail=big', 3)")
-    enqueue_row(conn, 9, limits=TWO)
-    enqueue_row(conn, 9, limits=["2 mail=big"])
-    relay.tick()
-    assert (taken(conn, "mail=acme"), taken(conn, "mail=big")) == (1, 3)
-
-
-def test_the_newest_job_says_what_its_class_says_now(conn: Connection, relay: Relay) -> None:
-    enqueue_row(conn, 5, limits=["2 mail=acme"])
-    enqueue_row(conn, 1, limits=["4 mail=acme"])
-    relay.tick()
-    assert taken(conn, "mail=acme") == 4
-
-
 def test_a_relay_that_rolls_back_gives_no_permit(conn: Connection, other: Connection, relay: Relay) -> None:
     enqueue_row(conn, 3, limits=TWO)
     Relay(other, NO_TERM).call()
@@ -265,24 +233,6 @@ def test_a_limited_job_behind_locked_ones_is_not_promoted_without_a_permit(
     relay.tick()
     assert held(conn) == {limited: "limit:mail=acme"}
     assert taken(conn, "mail=acme") == 1
-
-
-def test_a_kind_limited_again_counts_jobs_that_kept_the_name_of_the_limit(conn: Connection, relay: Relay) -> None:
-    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1), ('queue:elsewhere', 1)")
-    (job,) = enqueue_row(conn, 1)
-    relay.tick()
-    (claimed,) = claim(conn)
-    settle(conn, ended(claimed, "snooze", 0, None))
-    conn.execute("DELETE FROM pgqueue.limits WHERE name = 'kind:K'")
-    relay.tick()
-    relay.tick()
-    assert [j.id for j in claim(conn)] == [job]
-    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1)")
-    conn.execute("SELECT pgqueue.recall('kind:K', 100)")
-    (second,) = enqueue_row(conn, 1)
-    relay.tick()
-    assert taken(conn, "kind:K") == 1
-    assert held(conn) == {second: "limit:kind:K"}
 
 
 def test_held_jobs_of_a_paused_queue_keep_nobody_waiting_until_it_is_empty(conn: Connection, relay: Relay) -> None:

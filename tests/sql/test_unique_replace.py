@@ -194,7 +194,7 @@ def test_a_ready_job_that_gets_a_limit_by_replacement_takes_a_permit(conn: Conne
     enqueue_row(conn, limits=["1 mail=a"], unique_hash=b"m", unique_while="live", on_conflict="replace")
     relay.tick()
     relay.tick()
-    assert column(conn, "SELECT job_id FROM pgqueue.permits") == [job]
+    assert column(conn, "SELECT unnest(jobs) FROM pgqueue.permits") == [job]
 
 
 def test_a_ready_job_that_is_replaced_by_one_of_another_key_counts_against_that_key(

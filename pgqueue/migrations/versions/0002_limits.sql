@@ -33,15 +33,19 @@ CREATE TABLE pgqueue.rate_waits (
 );
 CREATE INDEX rate_waits_by_time ON pgqueue.rate_waits (due_at);
 
--- A permit is a row: only the relay writes them, and deletes those whose job has let go (freed). The numbers grow,
--- so that what is counted of a key begins at its lowest living number, however many dead rows stand below.
+-- The permits of a key: only the relay writes them, and takes out those whose job has let go (freed). A row has those
+-- of 64 numbers that follow each other, for jobs of one key mostly come and go together (a row for each permit cost
+-- three times as much). The numbers grow, so that what is counted of a key begins at its lowest living block, however
+-- many dead rows stand below.
 CREATE SEQUENCE pgqueue.permit_numbers;
 CREATE TABLE pgqueue.permits (
   key text COLLATE "C" NOT NULL,
-  number bigint NOT NULL,
-  job_id bigint NOT NULL,
-  PRIMARY KEY (key, number)
-) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
+  block bigint NOT NULL,
+  -- side by side: the number of each permit, and whose it is
+  numbers bigint[] NOT NULL,
+  jobs bigint[] NOT NULL,
+  PRIMARY KEY (key, block)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
 
 -- Written by whatever takes the positions of jobs away, in its transaction, one row for all of them (a row for each job
 -- cost three times as much); read by the relay in the way of the outbox.
