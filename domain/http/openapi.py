@@ -29,6 +29,7 @@ TAGS: Final = (
     ("webhooks", "Where an organization wants to be told of events."),
     ("billing", "Paying, on Stripe's own pages."),
     ("stripe", "What Stripe posts to us."),
+    ("pages", "Where mailed links lead: for browsers."),
     ("operations", "What only operators of the platform may do."),
 )
 _REF: Final = {"$ref": "#/components/schemas/Problem"}

@@ -1,4 +1,4 @@
-"""The texts of our mails and of our one page: in Portuguese for Portuguese speakers, in English for all others."""
+"""The texts of our mails and pages: in Portuguese for Portuguese speakers, in English for all others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).parents[1] / "templates"
+_TAGS = {"en": "en", "pt": "pt-BR"}
 
 
 class Rendering(NamedTuple):
@@ -26,14 +27,15 @@ def render(locale: str, template: str, **values: object) -> Rendering:
     environment = _environment()
     text = environment.get_template(f"{language}/{template}.txt").render(values)
     subject, _, body = text.partition("\n")
-    layout = {"language": {"pt": "pt-BR"}.get(language, language), "subject": subject}
+    layout = {"language": _TAGS[language], "subject": subject}
     html = environment.get_template(f"{language}/{template}.html").render(values | layout)
     return Rendering(subject, body.lstrip("\n"), html)
 
 
 def page(locale: str, template: str, **values: object) -> str:
     """Fill in a page for a browser."""
-    return _environment().get_template(f"{_language(locale)}/{template}.html").render(values)
+    language = _language(locale)
+    return _environment().get_template(f"{language}/{template}.html").render(values, language=_TAGS[language])
 
 
 def _language(locale: str) -> str:

@@ -27,7 +27,7 @@ ANA = "Ana@Nova.example"
 def links(world: World, to: str = "ana@nova.example") -> list[str]:
     """The secrets that were mailed to somebody."""
     texts = [message["text"] for message in world.mail.state()["messages"] if message["to"] == [to]]
-    return [found.group(1) for text in texts if (found := re.search(r"#(\S+)", text))]
+    return [found.group(1) for text in texts if (found := re.search(r"\?secret=(\S+)", text))]
 
 
 async def sign_up(world: World, email: str = ANA, password: str = PASSWORD, ip: str | None = None) -> None:

@@ -58,7 +58,7 @@ def spoil(facts: Facts, database: str) -> None:
     [secret] = {
         found[1]
         for message in facts.outside.mail.state()["messages"]
-        if (found := re.search(r"/reset-password#([\w=-]+)", message["text"]))
+        if (found := re.search(r"/reset-password\?secret=([\w=-]+)", message["text"]))
     }
     with psycopg.connect(database, autocommit=True) as conn:
         for statement in _STATEMENTS:

@@ -50,6 +50,8 @@ MEANT = {
     "set_notice_preference",
     "sign_up",
     "start_connecting",
+    "submit_password_reset",
+    "submit_verification",
     "upload_media",
     "verify_email",
 }

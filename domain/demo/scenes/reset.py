@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from domain.demo.stage import Stage
 
 UNKNOWN = "ninguem@example.com"
-_LINK = re.compile(r"/reset-password#([\w=-]+)")
+_LINK = re.compile(r"/reset-password\?secret=([\w=-]+)")
 
 
 async def play(stage: Stage) -> None:

@@ -16,7 +16,7 @@ router = APIRouter(tags=["identity"])
 
 Email = Annotated[Text, StringConstraints(min_length=3, max_length=254), Field(examples=["ana@example.com"])]
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=200), Field(examples=["correct horse battery"])]
-Secret = Annotated[Text, StringConstraints(min_length=1, max_length=200), Field(description="What follows `#`.")]
+Secret = Annotated[Text, StringConstraints(min_length=1, max_length=200), Field(description="What follows `secret=`.")]
 
 
 class SignUp(Model):

@@ -58,8 +58,8 @@ class Links:
         return urlsafe_b64encode(token.id.bytes + hmac.digest(self.key, said, "sha256")).decode()
 
     def url(self, token: UserToken, user: User) -> str:
-        """Return the whole link. What follows ``#`` is sent to no server and stands in no access log."""
-        return f"{self.base_url.rstrip('/')}/{token.purpose.replace('_', '-')}#{self.secret(token, user)}"
+        """Return the whole link, to a page that works without scripts; we log no address, only which route it was."""
+        return f"{self.base_url.rstrip('/')}/{token.purpose.replace('_', '-')}?secret={self.secret(token, user)}"
 
     async def issue(
         self, uow: UnitOfWork, purpose: Purpose, email: str, user_id: UUID | None, ip: str | None

@@ -24,7 +24,11 @@ LONGEST = 200
 
 
 class InvalidPassword(Exception):
-    """A password that is not good enough; the message is for the user."""
+    """A password that is not good enough; the message is for the user, ``code`` says it in a word."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class _Hash(NamedTuple):
@@ -57,9 +61,9 @@ class Passwords:
     def check(self, password: str) -> None:
         """Raise `InvalidPassword` for one that nobody should choose."""
         if not SHORTEST <= len(password) <= LONGEST:
-            raise InvalidPassword(f"the password must have {SHORTEST} to {LONGEST} characters")
+            raise InvalidPassword("length", f"the password must have {SHORTEST} to {LONGEST} characters")
         if len(set(password)) <= 2:  # noqa: PLR2004 - such as "aaaaaaaaaa" and "ababababab"
-            raise InvalidPassword("the password repeats itself; choose another one")
+            raise InvalidPassword("repetition", "the password repeats itself; choose another one")
 
     async def hash(self, password: str) -> str:
         """Return what is stored in a password's place."""

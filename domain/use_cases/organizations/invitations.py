@@ -76,7 +76,7 @@ class InviteMember:
     base_url: str
 
     def link(self, invitation_id: UUID) -> str:
-        """Return where an invitation is answered: a page of the front end. It holds no secret."""
+        """Return where an invitation is answered. It holds no secret: the page asks who it is."""
         return f"{self.base_url.rstrip('/')}/invitations/{invitation_id}"
 
     async def __call__(self, context: Context, *, email: str, role: Role) -> UUID:
