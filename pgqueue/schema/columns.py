@@ -44,7 +44,7 @@ def identity() -> Iterator[sa.Column[Any]]:
 def job_checks(table: str) -> Iterator[sa.CheckConstraint]:
     """What outbox and jobs both demand, so that a row of the one always fits the other."""
     for name, rule in {
-        "queue_plain": "queue ~ '^[a-z0-9][a-z0-9_.:-]{0,62}$'",
+        "queue_plain": "queue ~ '^[a-z0-9]' AND queue !~ '[^a-z0-9_.:-]' AND length(queue) <= 63",
         "kind_length": "length(kind) BETWEEN 1 AND 200",
         "organization_length": "length(organization_id) BETWEEN 1 AND 64",
         "user_length": "length(user_id) BETWEEN 1 AND 64",

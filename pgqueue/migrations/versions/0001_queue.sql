@@ -67,7 +67,8 @@ CREATE TABLE pgqueue.outbox (
   concurrency_key text COLLATE "C",
   args jsonb NOT NULL,
   PRIMARY KEY (lane, id),
-  CONSTRAINT outbox_queue_plain CHECK (queue ~ '^[a-z0-9][a-z0-9_.:-]{0,62}$'),
+  -- Three looks instead of one pattern with a count: a tenth of its time, and jobs pay for it at every claim.
+  CONSTRAINT outbox_queue_plain CHECK (queue ~ '^[a-z0-9]' AND queue !~ '[^a-z0-9_.:-]' AND length(queue) <= 63),
   CONSTRAINT outbox_kind_length CHECK (length(kind) BETWEEN 1 AND 200),
   CONSTRAINT outbox_organization_length CHECK (length(organization_id) BETWEEN 1 AND 64),
   CONSTRAINT outbox_user_length CHECK (length(user_id) BETWEEN 1 AND 64),
@@ -123,7 +124,7 @@ CREATE TABLE pgqueue.jobs (
   concurrency_key text COLLATE "C",
   args jsonb NOT NULL,
   errors jsonb NOT NULL DEFAULT '[]',
-  CONSTRAINT jobs_queue_plain CHECK (queue ~ '^[a-z0-9][a-z0-9_.:-]{0,62}$'),
+  CONSTRAINT jobs_queue_plain CHECK (queue ~ '^[a-z0-9]' AND queue !~ '[^a-z0-9_.:-]' AND length(queue) <= 63),
   CONSTRAINT jobs_kind_length CHECK (length(kind) BETWEEN 1 AND 200),
   CONSTRAINT jobs_organization_length CHECK (length(organization_id) BETWEEN 1 AND 64),
   CONSTRAINT jobs_user_length CHECK (length(user_id) BETWEEN 1 AND 64),
