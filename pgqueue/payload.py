@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024
 DEEPEST = 64
 _STANDARD = Secrets()
+_PLAIN = frozenset({UUID, int, bool, type(None), datetime, date})
 
 
 def encode(
@@ -39,20 +41,39 @@ def encode(
 
     """
     allowed = frozenset(safe)
-    for path, value in _walk(args, kind, 0):
-        _check(path, value)
-        _check_secret(path, value, allowed, secrets)
+    if not all(_harmless(name, value, allowed, secrets) for name, value in args.items()):
+        _look_closely(kind, args, allowed, secrets)
     try:
         text = to_json(args, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError) as error:
+        _look_closely(kind, args, allowed, secrets)
         raise InvalidJob(f"the arguments of {kind} cannot be written as JSON: {error}") from None
     if len(text) > most_bytes:
         raise InvalidJob(
             f"the arguments of {kind} take {len(text):,} bytes, more than {most_bytes:,}; "
             "store the data in a table or an object store and pass its id"
         )
-    _check_text(kind, text)
+    if b"\\u0000" in text or b"NaN" in text or b"Infinity" in text:
+        _look_closely(kind, args, allowed, secrets)
+        _check_text(kind, text)
     return text.decode("utf-8")
+
+
+def _harmless(name: str, value: object, safe: frozenset[str], secrets: Secrets) -> bool:
+    """Tell at one look that an argument is none that this module refuses; what the JSON shows is looked for there."""
+    if not secrets.names_nothing(name) and name not in safe:
+        return False
+    kind = type(value)
+    if kind is str:
+        return name in safe or not secrets.looks_secret(value, name)  # type: ignore[arg-type]  # it is exactly a str
+    return kind in _PLAIN
+
+
+def _look_closely(kind: str, args: dict[str, Any], safe: frozenset[str], secrets: Secrets) -> None:
+    """Look at every value of every depth, and name the one that cannot be stored by its path."""
+    for path, value in _walk(args, kind, 0):
+        _check(path, value)
+        _check_secret(path, value, safe, secrets)
 
 
 def _check_text(kind: str, text: bytes) -> None:

@@ -10,16 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from pgqueue import bulk
 from pgqueue.context import Context, checked_note, required_context
 from pgqueue.db import async_driver_connection, driver_connection, run, run_async
 from pgqueue.effects import AsyncEffects, SyncEffects
-from pgqueue.errors import InvalidJob, UnknownQueue
+from pgqueue.errors import UnknownQueue
 from pgqueue.job import checked_id, checked_ids, checked_job
 from pgqueue.limit import elements
 from pgqueue.payload import encode
 from pgqueue.policy import LANES, checked_priority
 from pgqueue.queries.control import Control
-from pgqueue.queries.lifecycle import Enqueued, Lifecycle
+from pgqueue.queries.lifecycle import Lifecycle, Own, Shared
 from pgqueue.settings import Settings
 from pgqueue.unique import Uniqueness
 from pgqueue.wake import Waker, outbox_channel
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
     from pgqueue.policy import Priority
     from pgqueue.when import When
 
-_BULK = 1  # the lane of enqueue_many
 Wake = Literal["commit", "transaction", "off"]
-_RANDOM_BITS, _COUNT_BITS = 64, 48
 
 
 class _Face:
@@ -61,18 +60,19 @@ class _Face:
         self._encode = partial(encode, most_bytes=self.settings.max_payload_bytes, secrets=self.settings.secrets)
         self._hint = self._control.wake(outbox_channel(self.settings.schema_name), "")
 
-    def _row(self, job: Job, context: Context, due: When, trace: UUID, *, priority: Priority | None = None) -> Enqueued:
+    def _row(self, job: Job, context: Context, due: When, *, priority: Priority | None = None) -> tuple[Shared, Own]:
+        return self._shared(job, context, due, priority), self._own(job, context)
+
+    def _shared(self, job: Job, context: Context, due: When, priority: Priority | None) -> Shared:
         policy = checked_job(job).policy
         if policy.queue not in self.settings.queues:
             known = ", ".join(sorted(self.settings.queues))
             raise UnknownQueue(
                 f"{job.kind} goes to the queue {policy.queue!r}, which the settings do not name; known: {known}"
             )
-        fields = job.model_dump(mode="python", round_trip=True)
-        args = self._encode(job.kind, fields, safe=policy.safe)
         unique = policy.unique
-        uniqueness = unique.of(job.kind, context.organization_id, fields) if unique else Uniqueness()
-        return Enqueued(
+        said = unique.said if unique else Uniqueness()
+        return Shared(
             run_at=due[0],
             delay=unique.wait if unique and due == (None, None) else due[1],
             max_age=policy.max_age,
@@ -80,15 +80,21 @@ class _Face:
             max_attempts=policy.retry.max_attempts,
             priority=LANES[checked_priority(priority, "priority") or policy.priority],
             correlation_id=context.correlation_id,
-            trace_id=trace,
             queue=policy.queue,
             kind=job.kind,
             organization_id=context.organization_id,
             user_id=context.user_id,
-            limits=elements(policy.limit, job.kind, context, fields),
             cost=policy.cost,
-            args=args,
-            **uniqueness._asdict(),
+            **said._asdict(),
+        )
+
+    def _own(self, job: Job, context: Context) -> Own:
+        kind, policy = job.kind, job.policy
+        fields = job.model_dump(mode="python", round_trip=True)
+        return Own(
+            limits=elements(policy.limit, kind, context, fields),
+            unique_hash=policy.unique.hash(kind, context.organization_id, fields) if policy.unique else None,
+            args=self._encode(kind, fields, safe=policy.safe),
         )
 
     def _cancel(self, job_id: int, reason: str, by: str) -> Query[str | None]:
@@ -102,17 +108,14 @@ class _Face:
 
     def _bulk(
         self, jobs: Iterable[Job], given: Context | None, due: When, priority: Priority | None
-    ) -> tuple[list[Enqueued], UUID, UUID]:
+    ) -> tuple[list[str], UUID, UUID]:
         """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
         context = self._context(given)
-        prefix = secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS)
-        rows = []
-        for number, job in enumerate(jobs):
-            try:
-                rows.append(self._row(job, context, due, _numbered(prefix, number), priority=priority))
-            except InvalidJob as error:
-                raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
-        return rows, _numbered(prefix, 0), _numbered(prefix, max(len(rows) - 1, 0))
+        return bulk.rows(
+            jobs,
+            partial(self._shared, context=context, due=due, priority=priority),
+            partial(self._own, context=context),
+        )
 
 
 class Queue(_Face, SyncEffects):
@@ -135,8 +138,8 @@ class Queue(_Face, SyncEffects):
             TransactionUnusable: the connection is closed, its transaction failed, or its type is unknown.
 
         """
-        row = self._row(job, self._context(context), when(run_at, delay), _trace(), priority=priority)
-        job_id = run(conn, self._lifecycle.enqueue(row))
+        shared, own = self._row(job, self._context(context), when(run_at, delay), priority=priority)
+        job_id = run(conn, self._lifecycle.enqueue(shared, own, _trace()))
         self._wake(conn)
         return job_id
 
@@ -163,13 +166,13 @@ class Queue(_Face, SyncEffects):
         self._wake(conn)
         return ids
 
-    def _copy(self, conn: SyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
+    def _copy(self, conn: SyncTransaction, rows: list[str], first: UUID, last: UUID) -> list[int]:
         """COPY checked rows, then read the ids that the database gave them."""
         driver = driver_connection(conn)
         after = run(driver, self._lifecycle.last_job_id())
         with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
-            for row in rows:
-                copy.write_row((_BULK, *row))
+            for piece in bulk.pieces(rows):
+                copy.write(piece)
         return run(driver, self._lifecycle.enqueued_ids(after, first, last))
 
     def _wake(self, conn: SyncTransaction) -> None:
@@ -218,8 +221,8 @@ class AsyncQueue(_Face, AsyncEffects):
         priority: Priority | None = None,
     ) -> int:
         """Enqueue ``job`` in the transaction of ``conn``; see `Queue.enqueue`."""
-        row = self._row(job, self._context(context), when(run_at, delay), _trace(), priority=priority)
-        job_id = await run_async(conn, self._lifecycle.enqueue(row))
+        shared, own = self._row(job, self._context(context), when(run_at, delay), priority=priority)
+        job_id = await run_async(conn, self._lifecycle.enqueue(shared, own, _trace()))
         await self._wake(conn)
         return job_id
 
@@ -246,13 +249,13 @@ class AsyncQueue(_Face, AsyncEffects):
         await self._wake(conn)
         return ids
 
-    async def _copy(self, conn: AsyncTransaction, rows: list[Enqueued], first: UUID, last: UUID) -> list[int]:
+    async def _copy(self, conn: AsyncTransaction, rows: list[str], first: UUID, last: UUID) -> list[int]:
         """COPY checked rows, then read the ids that the database gave them."""
         driver = await async_driver_connection(conn)
         after = await run_async(driver, self._lifecycle.last_job_id())
         async with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
-            for row in rows:
-                await copy.write_row((_BULK, *row))
+            for piece in bulk.pieces(rows):
+                await copy.write(piece)
         return await run_async(driver, self._lifecycle.enqueued_ids(after, first, last))
 
     async def _wake(self, conn: AsyncTransaction) -> None:
@@ -286,8 +289,3 @@ class AsyncQueue(_Face, AsyncEffects):
 
 def _trace() -> UUID:
     return UUID(int=secrets.randbits(128))
-
-
-def _numbered(prefix: int, number: int) -> UUID:
-    """Make the trace id of the n-th job of one call: a random prefix, then the number."""
-    return UUID(int=prefix | (number & ((1 << _COUNT_BITS) - 1)))

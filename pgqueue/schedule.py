@@ -144,14 +144,15 @@ def _job(schedule: Schedule, *, queue: Queue | AsyncQueue) -> Entry:
             "no context: give context=Context(organization_id=…, user_id=…), or, for an application without tenants, "
             "set default_organization_id and default_user_id in the settings; as a command: --organization, --user"
         )
-    row = queue._row(checked_job(schedule.job), context, (None, None), _NO_TRACE)._asdict()  # noqa: SLF001 - a tick enqueues the very row that an enqueue of this job would
+    shared, own = queue._row(checked_job(schedule.job), context, (None, None))  # noqa: SLF001 - a tick enqueues the very row that an enqueue of this job would
+    row = shared._asdict() | own._asdict()
     options = {
         name: _portable(value) for name, value in row.items() if value is not None and name not in _COLUMNS | _MADE_ANEW
     }
-    own = {name: row[name] for name in _COLUMNS}
+    columns = {name: row[name] for name in _COLUMNS}
     if schedule.max_attempts is not None:
-        own["max_attempts"] = Retry(max_attempts=schedule.max_attempts).max_attempts
-    return own | {"args": json.loads(row["args"]), "options": options}
+        columns["max_attempts"] = Retry(max_attempts=schedule.max_attempts).max_attempts
+    return columns | {"args": json.loads(row["args"]), "options": options}
 
 
 def _portable(value: Any) -> Any:

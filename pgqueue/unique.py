@@ -22,9 +22,8 @@ _SHORTEST = timedelta(seconds=1)
 
 
 class Uniqueness(NamedTuple):
-    """What a row of the outbox says of it; nothing of it for a job that need not be unique."""
+    """What rows of the outbox say of it; nothing for jobs that need not be unique."""
 
-    unique_hash: bytes | None = None
     unique_while: str | None = None
     unique_period: timedelta | None = None
     unique_max_wait: timedelta | None = None
@@ -88,11 +87,14 @@ class Unique:
             fields = ", ".join(sorted(known)) or "none"
             raise TypeError(f"{name} is unique by {unknown[0]!r}, which is no field of it; its fields: {fields}")
 
-    def of(self, kind: str, organization_id: str, args: Mapping[str, Any]) -> Uniqueness:
-        """Return what the outbox's row of this job says."""
-        key = key_of({field: args[field] for field in self.fields or args})
-        digest = hash_of(organization_id, kind, key)
-        return Uniqueness(digest, self.while_, self.period, self.max_wait, self.on_conflict)
+    @property
+    def said(self) -> Uniqueness:
+        """What the outbox's rows of such jobs say, all but the hash."""
+        return Uniqueness(self.while_, self.period, self.max_wait, self.on_conflict)
+
+    def hash(self, kind: str, organization_id: str, args: Mapping[str, Any]) -> bytes:
+        """Return what is equal for equal jobs."""
+        return hash_of(organization_id, kind, key_of({field: args[field] for field in self.fields or args}))
 
     def __repr__(self) -> str:
         """Show the policy as it would be written."""

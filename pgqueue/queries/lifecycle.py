@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pgqueue.db import Rows
 
 
-class Enqueued(NamedTuple):
-    """A row of the outbox, in the order of the COPY columns after ``lane``."""
+class Shared(NamedTuple):
+    """What rows of one class and one call have in common, in the order of COPY's columns after ``lane``."""
 
     run_at: datetime | None
     delay: timedelta | None
@@ -27,19 +27,23 @@ class Enqueued(NamedTuple):
     max_attempts: int
     priority: int
     correlation_id: UUID
-    trace_id: UUID
     queue: str
     kind: str
     organization_id: str
     user_id: str
-    limits: list[str] | None
     cost: int | None
+    unique_while: str | None
+    unique_period: timedelta | None
+    unique_max_wait: timedelta | None
+    on_conflict: str | None
+
+
+class Own(NamedTuple):
+    """What is each row's own, in the order of the columns after those that are shared."""
+
+    limits: list[str] | None
+    unique_hash: bytes | None
     args: str
-    unique_hash: bytes | None = None
-    unique_while: str | None = None
-    unique_period: timedelta | None = None
-    unique_max_wait: timedelta | None = None
-    on_conflict: str | None = None
 
 
 class Lifecycle:
@@ -49,9 +53,10 @@ class Lifecycle:
         """Load the chapter."""
         self._sql = load(schema).statements
 
-    def enqueue(self, row: Enqueued) -> Query[int]:
+    def enqueue(self, shared: Shared, own: Own, trace_id: UUID) -> Query[int]:
         """Write one job into the outbox and return its id."""
-        return Query(self._sql["enqueue"], _first_value, row._asdict())
+        params = {**shared._asdict(), **own._asdict(), "trace_id": trace_id}
+        return Query(self._sql["enqueue"], _first_value, params)
 
     def copy(self) -> Query[None]:
         """COPY many rows into the outbox."""

@@ -64,6 +64,7 @@ class Secrets:
         object.__setattr__(self, "_refused", refused)
         object.__setattr__(self, "_masked", (*(shape for _, shapes in refused for shape in shapes), *SHOWN))
         object.__setattr__(self, "names_secret", lru_cache(4096)(self._names_secret))
+        object.__setattr__(self, "names_nothing", lru_cache(4096)(self.names_nothing))
 
     def _names_secret(self, name: str) -> bool:
         words = [word.lower() for word in _WORD.findall(name)]
@@ -80,6 +81,10 @@ class Secrets:
     def names_secret(self, name: str) -> bool:
         """Tell whether a field of this name holds a secret: accessToken, X-Api-Key, db_password."""
         return self._names_secret(name)
+
+    def names_nothing(self, name: str) -> bool:
+        """Tell whether a field's name neither says that it holds a secret nor is one."""
+        return name.isprintable() and not self._names_secret(name) and not self.looks_secret(name, "key")
 
     def looks_secret(self, text: str, field: str = "") -> bool:
         """Tell whether a value of ``field`` is to be refused."""

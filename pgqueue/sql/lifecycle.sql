@@ -17,12 +17,12 @@ VALUES
 RETURNING id
 
 -- name: enqueue_many
--- Column order of Queue.enqueue_many; ids come from the default, inside this statement, because the
+-- Columns as in pgqueue/bulk.py; ids come from the default, inside this statement, because the
 -- outbox's mark rests on "transaction id first, job id second" (see the trigger on the table).
 COPY pgqueue.outbox
-  (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id, trace_id,
-   queue, kind, organization_id, user_id, limits, cost, args,
-   unique_hash, unique_while, unique_period, unique_max_wait, on_conflict)
+  (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id,
+   queue, kind, organization_id, user_id, cost, unique_while, unique_period, unique_max_wait, on_conflict,
+   trace_id, limits, unique_hash, args)
 FROM STDIN
 
 -- name: last_job_id

@@ -119,7 +119,7 @@ async def run_without_row(
     if app.kinds.get(job.kind) is not type(job):
         raise InvalidJob(f"the App does not list {type(job).__name__}; give pgqueue_app an App that does")
     chosen = chosen_context(context) or Context(*SOMEBODY)
-    row = app.queue._row(job, chosen, (None, None), uuid4())  # noqa: SLF001 - the arguments as they would be stored
+    row, own = app.queue._row(job, chosen, (None, None))  # noqa: SLF001 - the arguments as they would be stored
     most = max_attempts or row.max_attempts
     if not 1 <= attempt <= most:
         raise InvalidJob(f"attempt is {attempt}; {job.kind} has attempts 1 to {most}")
@@ -132,11 +132,11 @@ async def run_without_row(
                 queue=row.queue,
                 kind=row.kind,
                 payload_version=row.payload_version,
-                args=row.args,
+                args=own.args,
                 organization_id=row.organization_id,
                 user_id=row.user_id,
                 correlation_id=str(row.correlation_id),
-                trace_id=str(row.trace_id),
+                trace_id=str(uuid4()),
                 attempt=attempt,
                 max_attempts=most,
                 claims=attempt,

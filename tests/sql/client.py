@@ -82,27 +82,8 @@ def enqueue_bulk(conn: Connection, count: int, queue: str = "default") -> list[i
     after = scalar(conn, statement("last_job_id"))
     with conn.cursor() as cursor, cursor.copy(cast("Any", statement("enqueue_many"))) as copy:
         for n in range(count):
-            copy.write_row(
-                (
-                    1,
-                    None,
-                    None,
-                    None,
-                    1,
-                    None,
-                    0,
-                    uuid4(),
-                    UUID(int=marker + n),
-                    queue,
-                    "K",
-                    "org",
-                    "user",
-                    None,
-                    None,
-                    "{}",
-                    *([None] * 5),
-                )
-            )
+            shared = (None, None, None, 1, None, 0, uuid4(), queue, "K", "org", "user", *([None] * 5))
+            copy.write_row((1, *shared, UUID(int=marker + n), None, None, "{}"))
     found = conn.execute(
         cast("Any", statement("enqueued_ids")),
         {"after": after, "first": UUID(int=marker), "last": UUID(int=marker + count)},

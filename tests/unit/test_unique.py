@@ -44,8 +44,8 @@ def test_what_is_no_unique_is_refused() -> None:
 
 def test_without_names_all_fields_count() -> None:
     unique = Unique()
-    assert unique.of("K", "o", {"a": 1, "b": 2}) != unique.of("K", "o", {"a": 1, "b": 3})
-    assert Unique("a").of("K", "o", {"a": 1, "b": 2}) == Unique("a").of("K", "o", {"a": 1, "b": 3})
+    assert unique.hash("K", "o", {"a": 1, "b": 2}) != unique.hash("K", "o", {"a": 1, "b": 3})
+    assert Unique("a").hash("K", "o", {"a": 1, "b": 2}) == Unique("a").hash("K", "o", {"a": 1, "b": 3})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_different_parts_never_read_the_same(lists: list[tuple[str, str, str]]) 
 
 
 def test_a_key_of_any_length_makes_a_hash_of_32_bytes() -> None:
-    assert len(Unique("a").of("K", "o", {"a": "x" * 10_000}).unique_hash or b"") == 32
+    assert len(Unique("a").hash("K", "o", {"a": "x" * 10_000})) == 32
 
 
 @pytest.mark.parametrize(
