@@ -6,6 +6,7 @@ Jobs of one class that one call enqueues differ in a few columns only: the other
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,51 +16,69 @@ from psycopg.adapt import PyFormat, Transformer
 from pgqueue.errors import InvalidJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from pgqueue.job import Job
     from pgqueue.queries.lifecycle import Own, Shared
 
 _LANE = "1"  # of enqueue_many
 _NULL = r"\N"
-_AT_ONCE = 500  # rows handed to the driver in one piece
+_AT_ONCE = 500
 _RANDOM_BITS = 64
 
 
-def rows(
-    jobs: Iterable[Job], shared: Callable[[Job], Shared], own: Callable[[Job], Own]
-) -> tuple[list[str], UUID, UUID]:
-    """Return a line for each job, and the first and the last of their trace ids: a random prefix, then the number.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one call. Their trace ids share a random prefix, and then count."""
 
-    Raises:
-        InvalidJob: for the first job that cannot be stored; it says which.
+    jobs: list[Job]
+    shared: Callable[[Job], Shared]
+    own: Callable[[Job], Own]
+    prefix: int = field(default_factory=lambda: secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS))
 
-    """
-    first = secrets.randbits(_RANDOM_BITS) << (128 - _RANDOM_BITS)
-    heads: dict[type[Job], str] = {}
-    lines: list[str] = []
-    for job in jobs:
+    @property
+    def first(self) -> UUID:
+        """The first of the trace ids."""
+        return UUID(int=self.prefix)
+
+    @property
+    def last(self) -> UUID:
+        """The last of the trace ids."""
+        return UUID(int=self.prefix + len(self.jobs) - 1)
+
+    @property
+    def fit_at_once(self) -> bool:
+        """Whether all of them are checked before the first is sent; else what was sent has to be taken back."""
+        return len(self.jobs) <= _AT_ONCE
+
+    def pieces(self) -> Iterator[str]:
+        """Make the lines, some hundreds at a time: PostgreSQL works on some while the next are made.
+
+        Raises:
+            InvalidJob: for the first job that cannot be stored; it says which.
+
+        """
+        heads: dict[type[Job], str] = {}
+        for start in range(0, len(self.jobs), _AT_ONCE):
+            yield "".join(
+                [
+                    self._line(number, job, heads)
+                    for number, job in enumerate(self.jobs[start : start + _AT_ONCE], start)
+                ]
+            )
+
+    def _line(self, number: int, job: Job, heads: dict[type[Job], str]) -> str:
         try:
             head = heads.get(type(job))
             if head is None:
-                head = heads[type(job)] = "\t".join((_LANE, *map(_text, shared(job)), ""))
-            lines.append(_line(head, first + len(lines), own(job)))
+                head = heads[type(job)] = "\t".join((_LANE, *map(_text, self.shared(job)), ""))
+            own = self.own(job)
         except InvalidJob as error:
-            raise type(error)(f"job number {len(lines)} of enqueue_many: {error}; none was enqueued") from error
-    return lines, UUID(int=first), UUID(int=first + max(len(lines) - 1, 0))
-
-
-def pieces(lines: list[str]) -> Iterator[str]:
-    """Return the lines in pieces of some size."""
-    for start in range(0, len(lines), _AT_ONCE):
-        yield "".join(lines[start : start + _AT_ONCE])
-
-
-def _line(head: str, trace: int, own: Own) -> str:
-    limits = _NULL if own.limits is None else _listed(tuple(own.limits))
-    digest = _NULL if own.unique_hash is None else rf"\\x{own.unique_hash.hex()}"
-    args = own.args.replace("\\", r"\\")  # JSON has no other character that COPY would read
-    return f"{head}{trace:032x}\t{limits}\t{digest}\t{args}\n"
+            raise type(error)(f"job number {number} of enqueue_many: {error}; none was enqueued") from error
+        limits = _NULL if own.limits is None else _listed(tuple(own.limits))
+        digest = _NULL if own.unique_hash is None else rf"\\x{own.unique_hash.hex()}"
+        args = own.args.replace("\\", r"\\")  # JSON has no other character that COPY would read
+        return f"{head}{self.prefix + number:032x}\t{limits}\t{digest}\t{args}\n"
 
 
 @lru_cache(1024)

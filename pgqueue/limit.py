@@ -184,6 +184,8 @@ def elements(
     limits: tuple[Limit | Rate, ...], kind: str, context: Context, fields: Mapping[str, Any]
 ) -> list[str] | None:
     """Return what the outbox stores for all limits of a job; None: nothing."""
+    if not limits:
+        return None
     found = [limit.element(kind, context, fields) for limit in limits]
     return [element for element in found if element is not None] or None
 

@@ -41,8 +41,11 @@ def encode(
 
     """
     allowed = frozenset(safe)
-    if not all(_harmless(name, value, allowed, secrets) for name, value in args.items()):
-        _look_closely(kind, args, allowed, secrets)
+    for name, value in args.items():  # one look clears what is plain; what the JSON shows is looked for there
+        plain = not secrets.looks_secret(value, name) if type(value) is str else type(value) in _PLAIN
+        if not plain or not secrets.names_nothing(name):
+            _look_closely(kind, args, allowed, secrets)
+            break
     try:
         text = to_json(args, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError) as error:
@@ -57,16 +60,6 @@ def encode(
         _look_closely(kind, args, allowed, secrets)
         _check_text(kind, text)
     return text.decode("utf-8")
-
-
-def _harmless(name: str, value: object, safe: frozenset[str], secrets: Secrets) -> bool:
-    """Tell at one look that an argument is none that this module refuses; what the JSON shows is looked for there."""
-    if not secrets.names_nothing(name) and name not in safe:
-        return False
-    kind = type(value)
-    if kind is str:
-        return name in safe or not secrets.looks_secret(value, name)  # type: ignore[arg-type]  # it is exactly a str
-    return kind in _PLAIN
 
 
 def _look_closely(kind: str, args: dict[str, Any], safe: frozenset[str], secrets: Secrets) -> None:

@@ -6,8 +6,9 @@ Every verb takes the caller's own connection first and works inside its transact
 from __future__ import annotations
 
 import secrets
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from pgqueue import bulk
@@ -29,6 +30,8 @@ from pgqueue.when import when
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
+
+    import psycopg
 
     from pgqueue.db import AsyncTransaction, Query, SyncTransaction
     from pgqueue.duration import Duration
@@ -106,13 +109,10 @@ class _Face:
     def _context(self, given: Context | None) -> Context:
         return required_context(given, self.settings.default_organization_id, self.settings.default_user_id)
 
-    def _bulk(
-        self, jobs: Iterable[Job], given: Context | None, due: When, priority: Priority | None
-    ) -> tuple[list[str], UUID, UUID]:
-        """Make all rows before the first is sent, so that one bad job among ten thousand sends none."""
+    def _bulk(self, jobs: Iterable[Job], given: Context | None, due: When, priority: Priority | None) -> bulk.Rows:
         context = self._context(given)
-        return bulk.rows(
-            jobs,
+        return bulk.Rows(
+            list(jobs),
             partial(self._shared, context=context, due=due, priority=priority),
             partial(self._own, context=context),
         )
@@ -154,26 +154,24 @@ class Queue(_Face, SyncEffects):
         priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, when(run_at, delay), priority)
-        if not rows:
+        rows = self._bulk(jobs, context, when(run_at, delay), priority)
+        if not rows.jobs:
             return []
-        driver = driver_connection(conn)
-        if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
-            with driver.transaction():  # else a relay could take the rows before their ids are read
-                ids = self._copy(driver, rows, first, last)
-        else:
-            ids = self._copy(driver, rows, first, last)
+        ids = self._copy(driver_connection(conn), rows)
         self._wake(conn)
         return ids
 
-    def _copy(self, conn: SyncTransaction, rows: list[str], first: UUID, last: UUID) -> list[int]:
-        """COPY checked rows, then read the ids that the database gave them."""
-        driver = driver_connection(conn)
+    def _copy(self, driver: psycopg.Connection[Any], rows: bulk.Rows) -> list[int]:
+        """COPY the rows, then read the ids that the database gave them."""
+        pieces = rows.pieces()
+        piece = next(pieces)
         after = run(driver, self._lifecycle.last_job_id())
-        with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
-            for piece in bulk.pieces(rows):
+        with driver.transaction() if _needs_block(driver, rows) else nullcontext():
+            with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
                 copy.write(piece)
-        return run(driver, self._lifecycle.enqueued_ids(after, first, last))
+                for piece in pieces:
+                    copy.write(piece)
+            return run(driver, self._lifecycle.enqueued_ids(after, rows.first, rows.last))
 
     def _wake(self, conn: SyncTransaction) -> None:
         if self.waker:
@@ -237,26 +235,24 @@ class AsyncQueue(_Face, AsyncEffects):
         priority: Priority | None = None,
     ) -> list[int]:
         """Enqueue many jobs with COPY and return their ids in order."""
-        rows, first, last = self._bulk(jobs, context, when(run_at, delay), priority)
-        if not rows:
+        rows = self._bulk(jobs, context, when(run_at, delay), priority)
+        if not rows.jobs:
             return []
-        driver = await async_driver_connection(conn)
-        if driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE:
-            async with driver.transaction():  # else a relay could take the rows before their ids are read
-                ids = await self._copy(driver, rows, first, last)
-        else:
-            ids = await self._copy(driver, rows, first, last)
+        ids = await self._copy(await async_driver_connection(conn), rows)
         await self._wake(conn)
         return ids
 
-    async def _copy(self, conn: AsyncTransaction, rows: list[str], first: UUID, last: UUID) -> list[int]:
-        """COPY checked rows, then read the ids that the database gave them."""
-        driver = await async_driver_connection(conn)
+    async def _copy(self, driver: psycopg.AsyncConnection[Any], rows: bulk.Rows) -> list[int]:
+        """COPY the rows, then read the ids that the database gave them."""
+        pieces = rows.pieces()
+        piece = next(pieces)
         after = await run_async(driver, self._lifecycle.last_job_id())
-        async with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
-            for piece in bulk.pieces(rows):
+        async with driver.transaction() if _needs_block(driver, rows) else nullcontext():
+            async with driver.cursor() as cursor, cursor.copy(self._lifecycle.copy().sql) as copy:
                 await copy.write(piece)
-        return await run_async(driver, self._lifecycle.enqueued_ids(after, first, last))
+                for piece in pieces:
+                    await copy.write(piece)
+            return await run_async(driver, self._lifecycle.enqueued_ids(after, rows.first, rows.last))
 
     async def _wake(self, conn: AsyncTransaction) -> None:
         if self.waker:
@@ -289,3 +285,12 @@ class AsyncQueue(_Face, AsyncEffects):
 
 def _trace() -> UUID:
     return UUID(int=secrets.randbits(128))
+
+
+def _needs_block(driver: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], rows: bulk.Rows) -> bool:
+    """Tell whether a COPY needs a savepoint, to take back what was sent before a bad job; or a transaction of its own.
+
+    Without one, on a connection that commits by itself, a relay could take the rows before their ids are read.
+    """
+    alone = driver.autocommit and driver.info.transaction_status == driver.info.transaction_status.IDLE
+    return alone or not rows.fit_at_once

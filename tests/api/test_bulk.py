@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
-from pgqueue import Context, Job, Limit, Queue, Unique
-from tests.api.jobs import SETTINGS
+from pgqueue import AsyncQueue, Context, Job, Limit, Queue, Unique
+from pgqueue.errors import InvalidJob
+from tests.api.jobs import CONTEXT, SETTINGS, Letter, enqueued
 
 if TYPE_CHECKING:
-    import psycopg
-
     from tests.api.jobs import Row
 
 TEXTS = ["plain", "a\tb", "a\nb\r\n", "\\", "\\N", "\\.", 'quo"ted', "{a,b}", "é ☃ 🐘", "\\u0041", "", "\u2028"]
@@ -46,3 +46,37 @@ def test_bulk_rows_are_those_of_single_enqueues(conn: psycopg.Connection[Row], d
         queue.enqueue_many(conn, jobs, context=context, delay=delay, priority="high")
         assert rows(conn) == single
         conn.execute("DELETE FROM pgqueue.outbox")
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_bad_job_behind_many_that_were_sent_takes_them_back_and_leaves_the_transaction_usable(
+    database_url: str, conn: psycopg.Connection[Row], *, autocommit: bool
+) -> None:
+    jobs = [*(Letter(to=str(number)) for number in range(700)), Letter(to="\x00")]
+    with psycopg.connect(database_url, autocommit=autocommit) as tx:
+        with pytest.raises(InvalidJob, match="job number 700 of enqueue_many"):
+            queue.enqueue_many(tx, jobs, context=CONTEXT)
+        job_id = queue.enqueue(tx, Letter(to="ann"), context=CONTEXT)
+    assert enqueued(conn) == [job_id]
+
+
+@pytest.mark.anyio
+async def test_the_same_in_asynchronous_code(aconn: psycopg.AsyncConnection[Row]) -> None:
+    asynchronous = AsyncQueue(SETTINGS, wake="off")
+    jobs = [*(Letter(to=str(number)) for number in range(700)), Letter(to="\x00")]
+    async with aconn.transaction():
+        with pytest.raises(InvalidJob, match="job number 700 of enqueue_many"):
+            await asynchronous.enqueue_many(aconn, jobs, context=CONTEXT)
+        job_ids = await asynchronous.enqueue_many(aconn, jobs[:-1], context=CONTEXT)
+    found = await aconn.execute("SELECT id FROM pgqueue.outbox ORDER BY id")
+    assert [row[0] for row in await found.fetchall()] == job_ids
+    assert len(job_ids) == 700
+
+
+def test_many_ids_come_in_the_order_of_the_jobs(conn: psycopg.Connection[Row]) -> None:
+    job_ids = queue.enqueue_many(conn, (Letter(to=str(number)) for number in range(1200)), context=CONTEXT)
+    found = conn.execute(
+        "SELECT args ->> 'to' FROM pgqueue.outbox WHERE id = ANY (%s) ORDER BY id", [job_ids]
+    ).fetchall()
+    assert [int(row[0]) for row in found] == list(range(1200))
+    assert job_ids == sorted(job_ids)
