@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from domain.standins.server import LOOPBACK, CuttingServer, StandIn, cut
+from domain.standins.server import LOOPBACK, CuttingServer, StandIn, cut, serving
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -37,12 +37,7 @@ class ClamdStandIn(StandIn):
 
     def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve the protocol."""
-        stand_in = self
-
-        class Handler(_Session):
-            clamd = stand_in
-
-        return CuttingServer(address, Handler)
+        return serving(address, CuttingServer, _Session, clamd=self)
 
     def state(self) -> dict[str, Any]:
         """Return the answers to all streams."""

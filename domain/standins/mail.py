@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from domain.standins.server import LOOPBACK, CuttingServer, StandIn, cut
+from domain.standins.server import LOOPBACK, CuttingServer, StandIn, cut, serving
 
 _LONGEST_LINE = 2_000
 _LARGEST = 1 << 20
@@ -35,12 +35,7 @@ class MailStandIn(StandIn):
 
     def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve SMTP."""
-        stand_in = self
-
-        class Handler(_Smtp):
-            mail = stand_in
-
-        return CuttingServer(address, Handler)
+        return serving(address, CuttingServer, _Smtp, mail=self)
 
     def state(self) -> dict[str, Any]:
         """Return every message that was accepted."""

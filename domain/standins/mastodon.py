@@ -12,7 +12,7 @@ from domain.standins.audience import Audience, told
 from domain.standins.mastodon_api import MastodonApi
 from domain.standins.mastodon_consent import MastodonConsent
 from domain.standins.networks import page
-from domain.standins.server import LOOPBACK, QuietServer, StandIn
+from domain.standins.server import CuttingServer, QuietServer, StandIn, serving
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -76,20 +76,9 @@ class MastodonStandIn(StandIn):
         self._ids: dict[str, str] = {}
         self._granted: set[str] = set()
 
-    @property
-    def url(self) -> str:
-        """Where the API is."""
-        return f"http://{LOOPBACK}:{self.service.port}"
-
-    def make_service(self, address: tuple[str, int]) -> QuietServer:
+    def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve the API."""
-        stand_in = self
-
-        class Handler(MastodonApi):
-            mastodon = stand_in
-            network = stand_in.doors
-
-        return QuietServer(address, Handler)
+        return serving(address, QuietServer, MastodonApi, mastodon=self, network=self.doors)
 
     def add_account(self, acct: str, token: str) -> Account:
         """Open an account."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from domain.standins.audience import Audience
-from domain.standins.server import GARBAGE, LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.server import GARBAGE, CuttingServer, JsonHandler, QuietServer, StandIn, serving
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault, Faults
@@ -48,19 +48,9 @@ class NetworkStandIn(StandIn):
         self.calls: list[str] = []
         self.audience = Audience()
 
-    @property
-    def url(self) -> str:
-        """Where the API is."""
-        return f"http://{LOOPBACK}:{self.service.port}"
-
-    def make_service(self, address: tuple[str, int]) -> QuietServer:
+    def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve the API."""
-        stand_in = self
-
-        class Handler(Spoiled):
-            network = stand_in
-
-        return QuietServer(address, Handler)
+        return serving(address, QuietServer, Spoiled, network=self)
 
     def state(self) -> dict[str, Any]:
         """Return all posts, and the addresses that were called."""

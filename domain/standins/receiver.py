@@ -15,7 +15,7 @@ from typing import Any
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.server import CuttingServer, JsonHandler, QuietServer, StandIn, serving
 
 _LARGEST = 1 << 20
 
@@ -31,19 +31,9 @@ class ReceiverStandIn(StandIn):
         self.patience = 0.05
         """Seconds between two bytes of ``/drip``."""
 
-    @property
-    def url(self) -> str:
-        """Where webhooks go."""
-        return f"http://{LOOPBACK}:{self.service.port}"
-
-    def make_service(self, address: tuple[str, int]) -> QuietServer:
+    def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve."""
-        stand_in = self
-
-        class Handler(_Hook):
-            receiver = stand_in
-
-        return QuietServer(address, Handler)
+        return serving(address, QuietServer, _Hook, receiver=self)
 
     def trust(self, *secrets: str) -> None:
         """Know these secrets, and no others."""

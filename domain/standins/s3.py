@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from domain.standins.s3_objects import Objects, Refused
 from domain.standins.s3_signing import Request, fault_of
-from domain.standins.server import GARBAGE, LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.server import GARBAGE, CuttingServer, JsonHandler, QuietServer, StandIn, serving
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -50,19 +50,9 @@ class S3StandIn(StandIn):
         self.ahead = timedelta(0)
         """How far the store's clock is in front: addresses that are signed end by it."""
 
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://{LOOPBACK}:{self.service.port}"
-
-    def make_service(self, address: tuple[str, int]) -> QuietServer:
+    def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve the API."""
-        stand_in = self
-
-        class Handler(_Api):
-            s3 = stand_in
-
-        return QuietServer(address, Handler)
+        return serving(address, QuietServer, _Api, s3=self)
 
     def state(self) -> dict[str, Any]:
         """Return what is stored and what was asked."""

@@ -17,6 +17,7 @@ from domain.standins.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socketserver import BaseRequestHandler
 
 LOOPBACK = "127.0.0.1"
 GARBAGE = b"<html>\x00 not what you asked for"
@@ -142,6 +143,13 @@ def cut(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RD)
 
 
+def serving(
+    address: tuple[str, int], server: type[CuttingServer], handler: type[BaseRequestHandler], **known: object
+) -> CuttingServer:
+    """Make a server whose handlers know their stand-in, or parts of it, by these names."""
+    return server(address, type(handler.__name__, (handler,), known))
+
+
 class StandIn:
     """One stand-in: its service, and a control port with ``POST /faults``, ``POST /listen``, ``GET /state``."""
 
@@ -170,6 +178,11 @@ class StandIn:
             case _:
                 raise KeyError(name)
         return {}
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return f"http://{LOOPBACK}:{self.service.port}"
 
     @property
     def control_url(self) -> str:

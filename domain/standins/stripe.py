@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from domain.standins.checkout import Checkouts
-from domain.standins.server import LOOPBACK, JsonHandler, QuietServer, StandIn
+from domain.standins.server import CuttingServer, JsonHandler, QuietServer, StandIn, serving
 
 if TYPE_CHECKING:
     from domain.standins.faults import Fault
@@ -42,19 +42,9 @@ class StripeStandIn(StandIn):
         self._calls: list[str] = []
         self._checkouts = Checkouts("https://checkout.stripe.example")
 
-    @property
-    def url(self) -> str:
-        """Where the API is."""
-        return f"http://{LOOPBACK}:{self.service.port}"
-
-    def make_service(self, address: tuple[str, int]) -> QuietServer:
+    def make_service(self, address: tuple[str, int]) -> CuttingServer:
         """Serve the API."""
-        stand_in = self
-
-        class Handler(_Api):
-            stripe = stand_in
-
-        return QuietServer(address, Handler)
+        return serving(address, QuietServer, _Api, stripe=self)
 
     def command(self, name: str, content: dict[str, Any]) -> object:
         """Do what the control port was asked."""

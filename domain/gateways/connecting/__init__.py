@@ -10,6 +10,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
@@ -88,6 +89,35 @@ class NotSetUp(Rejected):
 
     def __init__(self, provider: str) -> None:
         super().__init__(f"connecting {provider} is not set up here", code="not_set_up")
+
+
+def set_up(provider: str, client: Client) -> Client:
+    """Return who the operator says that we are. Raises `NotSetUp`."""
+    if not client.id:
+        raise NotSetUp(provider)
+    return client
+
+
+def login_page(url: str, place: Place, client: Client, trip: Trip, **more: str) -> str:
+    """Return the address of the network's page that asks the user."""
+    query = {
+        "response_type": "code",
+        "client_id": client.id,
+        "redirect_uri": place.redirect_uri,
+        "state": trip.state,
+    }
+    return f"{url}?{urlencode(query | more)}"
+
+
+def exchange(place: Place, client: Client, **code: str) -> dict[str, str]:
+    """Return the form that a code is exchanged for tokens with."""
+    return {
+        "grant_type": "authorization_code",
+        "client_id": client.id,
+        "client_secret": client.secret,
+        "redirect_uri": place.redirect_uri,
+        **code,
+    }
 
 
 class _Refusal(BaseModel):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field, ValidationError
 
 from domain.gateways.calls import Caller, read
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant
+from domain.gateways.connecting import Arrival, Client, Place, Trip, exchange, login_page, refused_grant, set_up
 from domain.gateways.instagram import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -67,30 +66,15 @@ class InstagramDoor:
 
     async def client(self, place: Place) -> Client:  # noqa: ARG002 - there is one place
         """Return what the operator has set up."""
-        if not self._access.client.id:
-            raise NotSetUp(PROVIDER)
-        return self._access.client
+        return set_up(PROVIDER, self._access.client)
 
     def address(self, place: Place, client: Client, trip: Trip) -> str:
         """Return the login page. This network knows no PKCE: the state and our secret have to do."""
-        query = {
-            "response_type": "code",
-            "client_id": client.id,
-            "redirect_uri": place.redirect_uri,
-            "scope": ",".join(SCOPES),
-            "state": trip.state,
-        }
-        return f"{self._access.login_url}/oauth/authorize?{urlencode(query)}"
+        return login_page(f"{self._access.login_url}/oauth/authorize", place, client, trip, scope=",".join(SCOPES))
 
     async def arrive(self, place: Place, client: Client, *, code: str, verifier: str) -> Arrival:  # noqa: ARG002 - see `address`
         """Exchange the code, then the short-lived token."""
-        content = {
-            "grant_type": "authorization_code",
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "redirect_uri": place.redirect_uri,
-            "code": code.removesuffix("#_"),  # some browsers hand over what the network appends
-        }
+        content = exchange(place, client, code=code.removesuffix("#_"))  # some browsers hand over what is appended
         url = f"{self._access.token_url}/oauth/access_token"
         short = _short(await self._call("POST", url, reads=True, data=content))
         # documented as parameters of the address; the composition root keeps httpx from logging addresses

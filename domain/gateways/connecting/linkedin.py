@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from domain.gateways.calls import Caller, read
-from domain.gateways.connecting import Arrival, Client, NotSetUp, Place, Trip, refused_grant
+from domain.gateways.connecting import Arrival, Client, Place, Trip, exchange, login_page, refused_grant, set_up
 from domain.gateways.linkedin import PROVIDER
 from domain.gateways.vault import Tokens
 
@@ -53,32 +52,17 @@ class LinkedInDoor:
 
     async def client(self, place: Place) -> Client:  # noqa: ARG002 - there is one place
         """Return what the operator has set up."""
-        if not self._access.client.id:
-            raise NotSetUp(PROVIDER)
-        return self._access.client
+        return set_up(PROVIDER, self._access.client)
 
     def address(self, place: Place, client: Client, trip: Trip) -> str:
         """Return the login page. PKCE is for native applications here: the state and our secret have to do."""
-        query = {
-            "response_type": "code",
-            "client_id": client.id,
-            "redirect_uri": place.redirect_uri,
-            "scope": self._access.scopes,
-            "state": trip.state,
-        }
-        return f"{self._access.login_url}/oauth/v2/authorization?{urlencode(query)}"
+        page = f"{self._access.login_url}/oauth/v2/authorization"
+        return login_page(page, place, client, trip, scope=self._access.scopes)
 
     async def arrive(self, place: Place, client: Client, *, code: str, verifier: str) -> Arrival:  # noqa: ARG002 - see `address`
         """Exchange the code; the token lives for sixty days, and then the user connects again."""
-        content = {
-            "grant_type": "authorization_code",
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "redirect_uri": place.redirect_uri,
-            "code": code,
-        }
         url = f"{self._access.login_url}/oauth/v2/accessToken"
-        response = await self._call("POST", url, reads=True, data=content)
+        response = await self._call("POST", url, reads=True, data=exchange(place, client, code=code))
         token = read(_Token, response, "a token")
         headers = {"Authorization": f"Bearer {token.access_token}"}
         response = await self._call("GET", f"{place.base_url}/v2/userinfo", headers=headers)

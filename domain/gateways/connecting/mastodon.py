@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
 from domain.gateways.calls import Caller, read
-from domain.gateways.connecting import Arrival, Client, Place, Trip, refused_grant
+from domain.gateways.connecting import Arrival, Client, Place, Trip, exchange, login_page, refused_grant
 from domain.gateways.failures import GatewayError
 from domain.gateways.mastodon import PROVIDER
 from domain.gateways.vault import Tokens
@@ -68,27 +67,12 @@ class MastodonDoor:
 
     def address(self, place: Place, client: Client, trip: Trip) -> str:
         """Return the server's own page."""
-        query = {
-            "response_type": "code",
-            "client_id": client.id,
-            "redirect_uri": place.redirect_uri,
-            "scope": SCOPES,
-            "state": trip.state,
-            "code_challenge": trip.challenge,
-            "code_challenge_method": "S256",
-        }
-        return f"{place.base_url}/oauth/authorize?{urlencode(query)}"
+        shown = {"scope": SCOPES, "code_challenge": trip.challenge, "code_challenge_method": "S256"}
+        return login_page(f"{place.base_url}/oauth/authorize", place, client, trip, **shown)
 
     async def arrive(self, place: Place, client: Client, *, code: str, verifier: str) -> Arrival:
         """Exchange the code; these tokens have no end."""
-        content = {
-            "grant_type": "authorization_code",
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "redirect_uri": place.redirect_uri,
-            "code": code,
-            "code_verifier": verifier,
-        }
+        content = exchange(place, client, code=code, code_verifier=verifier)
         # as reading: an answer that is lost leaves a token that nobody has
         response = await self._call("POST", f"{place.base_url}/oauth/token", reads=True, data=content)
         token = read(_Token, response, "a token")
