@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from domain.models import Base
+from domain.models import Base, Notification
 from domain.standins import ClamdStandIn, MailStandIn, MastodonStandIn, ReceiverStandIn, StripeStandIn
+from domain.use_cases import notifying
 from pgqueue.testing import temporary_database
 from tests.conftest import dbname, sqlalchemy_address
 from tests.domain.api import Api, open_api
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from domain.models import ScheduledPost
+    from domain.unit_of_work import UnitOfWork
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,6 +117,20 @@ async def on(world: World, request: pytest.FixtureRequest) -> AsyncIterator[OnNe
     """An account on the network that the parameter names."""
     with make(request.param) as network:
         yield await connect(world, request.param, network)
+
+
+@pytest.fixture
+def one_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all bad news be of the next hour, whichever hours the test runs in: one that ends meanwhile ends a digest."""
+    middle = datetime.now(UTC).replace(minute=30) + timedelta(hours=1)
+    store = notifying._notice
+
+    async def stored(uow: UnitOfWork, news: notifying.News, story: Any) -> None:
+        await store(uow, news, story)
+        made_now = (Notification.dedupe_key == news.key, Notification.created_at == func.now())
+        await uow.session.execute(update(Notification).where(*made_now).values(created_at=middle))
+
+    monkeypatch.setattr(notifying, "_notice", stored)
 
 
 @pytest.fixture

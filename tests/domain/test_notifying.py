@@ -75,12 +75,13 @@ async def test_somebody_who_left_the_organization_is_told_nothing(world: World) 
     assert [message["to"] for message in world.mail.state()["messages"]] == [["owner@aurora.example"]]
 
 
+@pytest.mark.usefixtures("one_hour")
 async def test_news_that_are_in_a_mail_that_has_gone_wait_for_nobody(world: World) -> None:
     world.network.faults.set("reject", calls=FOR_EVER)
     for number in range(AT_ONCE + 3):
         await world.schedule(f"refused {number}")
     await world.work()
-    await world.execute("UPDATE smm.notifications SET created_at = created_at - interval '1 hour'")
+    await world.execute("UPDATE smm.notifications SET created_at = created_at - interval '2 hours'")
     mine = "FROM pgqueue.jobs WHERE args ->> 'recipient_id' = :id"
     first = f"UPDATE pgqueue.jobs SET run_at = pgqueue.clock() WHERE id = (SELECT min(id) {mine})"
     await world.execute(first, id=str(world.tenant.owner_id))

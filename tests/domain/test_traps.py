@@ -271,6 +271,7 @@ async def test_logs_do_not_name_who_was_forgotten(world: World, log: io.StringIO
 
 
 @pytest.mark.trap("200 posts fail and 200 mails go out")
+@pytest.mark.usefixtures("one_hour")
 async def test_two_hundred_bad_news_of_an_hour_are_a_handful_of_mails(world: World) -> None:
     world.network.faults.set("reject", calls=FOR_EVER)
     for number in range(8):
@@ -282,7 +283,7 @@ async def test_two_hundred_bad_news_of_an_hour_are_a_handful_of_mails(world: Wor
     assert len(await world.rows(notices, id=world.tenant.owner_id)) == 8
     waiting = await world.rows("SELECT attempt FROM pgqueue.jobs")
     assert {row.attempt for row in waiting} == {0}
-    await world.execute("UPDATE smm.notifications SET created_at = created_at - interval '1 hour'")
+    await world.execute("UPDATE smm.notifications SET created_at = created_at - interval '2 hours'")
     for _ in range(3):
         await world.make_due()
         await world.work()
