@@ -56,10 +56,23 @@ class Crew:
         """The residents, those too that were given up and go on."""
         self._given_up: set[asyncio.Task[Any]] = set()
         self._ends: set[asyncio.Task[None]] = set()
+        self._halted = False
 
     def start(self) -> None:
         """Start one resident for each slot."""
         self.tasks = [asyncio.create_task(self._resident()) for _ in range(self.slots.size)]
+
+    def halt(self) -> None:
+        """Let all residents go.
+
+        Whose job was told to end is not told again: a second cancellation would break off what the job cleans up after
+        the first, and a connection that is being rolled back would be lost.
+        """
+        self._halted = True
+        told = {running.task for running in self.runner.running.values() if running.stopped is not None}
+        for task in self.tasks:
+            if task not in told:
+                task.cancel()
 
     def abandon(self, running: Running) -> None:
         """Give up a resident whose job does not end: its job is settled without it, another takes its place."""
@@ -88,7 +101,7 @@ class Crew:
         task = asyncio.current_task()
         every = max(1, _BREATH // self.slots.size)
         count = 0
-        while True:
+        while not self._halted:
             claimed = self.slots.take()
             if claimed is None:
                 waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -212,8 +212,9 @@ class Worker:
         self.watch.looked = None
         for loop in self.loops:
             loop.stop()
-        for other in (*others, *self.crew.tasks):
+        for other in others:
             other.cancel()
+        self.crew.halt()
 
     async def _close(self) -> None:
         """Close what is open, however far the start came."""

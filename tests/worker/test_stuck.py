@@ -170,3 +170,26 @@ async def test_a_worker_whose_heartbeat_thread_broke_gives_its_jobs_back_and_end
     hall.serve(Fine, heartbeat="50ms", lease="6s")
     async with asyncio.timeout(PATIENCE):
         assert await hall.worker().run() == 1
+
+
+class CleansUp(Job):
+    async def run(self, app: list[str], ctx: JobContext) -> None:
+        app.append("began")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await until(lambda: "may end" in app)
+            app.append("cleaned up")
+
+
+async def test_the_end_of_a_worker_breaks_off_no_job_that_cleans_up(hall: Hall) -> None:
+    said: list[str] = []
+    hall.serve(CleansUp, handle=said)
+    hall.enqueue(CleansUp())
+    async with hall.working() as worker:
+        await until(lambda: said)
+        for _ in range(2):
+            worker.stop()
+        worker.crew.halt()
+        said.append("may end")
+    assert said == ["began", "may end", "cleaned up"]
