@@ -17,7 +17,7 @@ from pgqueue.failure import describe
 from pgqueue.job import Death, Job, JobFailed
 from pgqueue.queries.upkeep import Upkeep
 from pgqueue.queue import AsyncQueue, Queue
-from pgqueue.worker.engines import IDLE
+from pgqueue.worker.engines import IDLE, uninterrupted
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -87,7 +87,7 @@ class Burial:
             if await run_async(session, self._lifecycle.settle([settlement])):
                 return False
             await self._async_queue.enqueue(session, job, context=_context(claimed))
-            await session.commit()
+            await uninterrupted(session.commit())
         return True
 
     async def _bury(self, claimed: Claimed, settlement: Settlement, kind: Kind | None, *, with_hook: bool) -> bool:
@@ -107,7 +107,7 @@ class Burial:
         for listener in self._listeners(kind):
             event = listener(**_event(claimed, settlement))
             await self._async_queue.enqueue(session, event, context=_context(claimed))
-        await session.commit()
+        await uninterrupted(session.commit())
         return True
 
     async def _hook(self, job: Job, session: AsyncSession, death: Death, kind: Kind | None) -> None:

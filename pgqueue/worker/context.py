@@ -15,6 +15,7 @@ from pgqueue.db import is_connection_lost, run, run_async
 from pgqueue.errors import DatabaseUnavailable, LeaseLost, PgqueueError
 from pgqueue.failure import describe
 from pgqueue.outcome import complete
+from pgqueue.worker.engines import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,8 +217,11 @@ class JobTransaction:
                 if error is None:
                     await session.flush()
                     self._check(await run_async(session, self._settle))
-                    await session.commit()
-                    self._ctx.completed = True
+                    await uninterrupted(self._commit(session))
+
+    async def _commit(self, session: AsyncSession) -> None:
+        await session.commit()
+        self._ctx.completed = True  # also if the run was told to end meanwhile
 
     def _check(self, lost: list[int]) -> None:
         if lost:

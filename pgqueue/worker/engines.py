@@ -6,16 +6,20 @@ So is SQLAlchemy imported: a worker whose jobs have no transactions is without i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.db import sqlalchemy_url
 from pgqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
     from sqlalchemy.orm import Session
 
+T = TypeVar("T")
 _ISOLATION = {"isolation_level": "READ COMMITTED"}
 # Nothing else ends it: a frozen process still answers the server's keepalives, and those of a host that is gone go
 # unanswered for two hours by default. What the role or the server set narrower stays.
@@ -35,7 +39,8 @@ class Engines:
     def __init__(self, url: str, concurrency: int, engine: sa.Engine | None, async_engine: AsyncEngine | None) -> None:
         """Open nothing; the App's own engines are taken if it has them."""
         self._url = sqlalchemy_url(url)
-        self._pool = {"pool_size": 5, "max_overflow": concurrency, "pool_pre_ping": True}
+        # no ping: the first statement of a transaction is ours, and says as well that the connection is broken
+        self._made = {"pool_size": 5, "max_overflow": concurrency, **_ISOLATION}
         self._given = engine, async_engine
         self._engine = engine
         self._async_engine = async_engine
@@ -47,16 +52,28 @@ class Engines:
         The server ends its transaction when nothing comes for ``idle`` seconds: else a process that is frozen in it
         would keep what it locked, and the job, from everybody.
         """
-        from sqlalchemy import create_engine, text
-        from sqlalchemy.orm import Session
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import DBAPIError
 
         if self._engine is None:
-            self._engine = create_engine(self._url, **self._pool)
+            self._engine = create_engine(self._url, **self._made)
         if self._given[0] is not None:
             self._check(self._given[0].url)
-        session = Session(self._engine, expire_on_commit=False)
         try:
-            session.connection(execution_options=_ISOLATION).execute(text(_IDLE_AT_MOST), _milliseconds(idle))
+            return self._begun(self._engine, idle)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._begun(self._engine, idle)  # the pool has let go of all connections of that age
+
+    def _begun(self, engine: sa.Engine, idle: float) -> Session:
+        from sqlalchemy import text
+        from sqlalchemy.orm import Session
+
+        session = Session(engine, expire_on_commit=False)
+        try:
+            isolation = _ISOLATION if self._given[0] is not None else None
+            session.connection(execution_options=isolation).execute(text(_IDLE_AT_MOST), _milliseconds(idle))
         except BaseException:
             session.close()
             raise
@@ -64,20 +81,32 @@ class Engines:
 
     async def async_session(self, idle: float = IDLE, /) -> AsyncSession:
         """Return the same as an asynchronous session."""
-        from sqlalchemy import text
-        from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.ext.asyncio import create_async_engine
 
         if self._async_engine is None:
-            self._async_engine = create_async_engine(self._url, **self._pool)
+            self._async_engine = create_async_engine(self._url, **self._made)
         if self._given[1] is not None:
             self._check(self._given[1].url)
-        session = AsyncSession(self._async_engine, expire_on_commit=False)
         try:
-            connection = await session.connection(execution_options=_ISOLATION)
+            return await self._begun_async(self._async_engine, idle)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return await self._begun_async(self._async_engine, idle)
+
+    async def _begun_async(self, engine: AsyncEngine, idle: float) -> AsyncSession:
+        from sqlalchemy import text
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        session = AsyncSession(engine, expire_on_commit=False)
+        try:
+            isolation = _ISOLATION if self._given[1] is not None else None
+            connection = await session.connection(execution_options=isolation)
             await connection.execute(text(_IDLE_AT_MOST), _milliseconds(idle))
         except BaseException:
-            await asyncio.shield(session.close())  # as its own `async with` does: a second cancellation may come
-            raise
+            async with session:  # closes to the end, although a second cancellation may come
+                raise
         return session
 
     def _check(self, url: sa.URL) -> None:
@@ -112,3 +141,20 @@ class Engines:
 
 def _milliseconds(seconds: float) -> dict[str, int]:
     return {"milliseconds": max(1, min(int(seconds * 1000), _LONGEST))}
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Await a commit to its end; a cancellation is heard afterwards.
+
+    Broken off, nobody would know whether it has happened, and the pool would write an error about a connection that
+    came back in the middle of something.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        task.result()  # that it has failed is the greater news
+        raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import types
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +19,8 @@ from tests.conftest import sqlalchemy_address
 from tests.worker.harness import Box, until
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from tests.worker.harness import Hall
@@ -176,6 +180,69 @@ async def test_a_process_that_is_frozen_in_a_transaction_loses_what_it_locked(ha
     for error in (lost.value.orig, lost_too.value.orig):
         assert error is not None
         assert is_connection_lost(error)  # no attempt is spent on it
+
+
+@types.coroutine
+def cancelled_at(moments: set[int], work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    """Do the work in a task that is cancelled whenever it waits for these times (1: the first)."""
+    waits, answer, error = 0, None, None
+    with contextlib.suppress(StopIteration):
+        while True:
+            waited_for = work.throw(error) if error else work.send(answer)
+            waits, answer, error = waits + 1, None, None
+            task = asyncio.current_task()
+            if task and waits in moments:
+                task.cancel()
+            try:
+                answer = yield waited_for
+            except asyncio.CancelledError as cancelled:
+                error = cancelled
+
+
+class CancelledAtEachMoment(Job):
+    """Is cancelled once and twice, ever later, until the transaction is through."""
+
+    async def run(self, app: Any, ctx: JobContext) -> None:
+        async def write() -> None:
+            async with ctx.transaction() as session:
+                await session.execute(NOTE, {"note": "written"})
+
+        async def be_cancelled(moments: set[int]) -> None:
+            await cancelled_at(moments, write())
+
+        for first in range(1, 30):
+            for moments in ({first}, {first, first + 1}):
+                await (await ctx._engines.async_session()).close()  # the pool has a connection
+                await asyncio.gather(asyncio.create_task(be_cancelled(moments)), return_exceptions=True)
+                if ctx.completed:
+                    return
+
+
+async def test_a_cancellation_breaks_off_no_commit_and_no_rollback(
+    hall: Hall, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0, raising=False)  # it waits as often as on a busy machine
+    hall.serve(CancelledAtEachMoment)
+    job_id = await hall.run_one(CancelledAtEachMoment())
+    assert (hall.state(job_id), hall.effects()) == ("completed", ["written"])
+    assert [record.message for record in caplog.records if record.name.startswith("sqlalchemy")] == []
+
+
+async def test_connections_that_the_server_has_closed_meanwhile_are_replaced(hall: Hall) -> None:
+    engines = Engines(hall.url, 1, None, None)
+    for _ in range(2):
+        with engines.session() as session:
+            session.execute(NOTE, {"note": "sync"})
+            session.commit()
+        async with await engines.async_session() as other:
+            await other.execute(NOTE, {"note": "async"})
+            await other.commit()
+        hall.conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query = 'COMMIT'"
+        )
+    await engines.close()
+    assert hall.effects() == ["sync", "async"] * 2
 
 
 async def test_an_engine_on_another_database_is_refused(hall: Hall, empty_database_url: str) -> None:
