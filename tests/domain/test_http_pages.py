@@ -43,6 +43,7 @@ async def opened(api: Api, to: str) -> tuple[str, str]:
     return way, links(api.world, to)[-1]
 
 
+@pytest.mark.trap("a program that looks through mails follows the link")
 async def test_an_address_is_proved_by_the_button_and_not_by_looking(api: Api) -> None:
     await api.ask("POST", "/users", json={"email": "ana@nova.example", "password": PASSWORD, "name": "Ana"})
     way, secret = await opened(api, "ana@nova.example")

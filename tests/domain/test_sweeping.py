@@ -100,6 +100,7 @@ async def test_posts_that_waited_for_their_account_go_on_and_those_of_the_past_a
     assert world.texts() == []
 
 
+@pytest.mark.trap("a grant ends, and all posts of the account are locked at once")
 async def test_the_posts_of_an_account_wait_and_go_on_in_slices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domain.use_cases.renewing.SLICE", 2)
     monkeypatch.setattr("domain.use_cases.sweeping.MOST", 2)
