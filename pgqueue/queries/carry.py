@@ -82,6 +82,15 @@ class Carry:
         """Make a database the source of that name and number."""
         return Query(self._sql["become_source"], lambda _: None, {"source": source, "number": number})
 
+    def remove_source(self, source: str, *, token: int, by: str) -> Query[int | None]:
+        """Forget a source in the queue's database; returns its number, None: the turn is another process's by now."""
+        params = {"source": source, "token": token, "by": by}
+        return Query(self._sql["remove_source"], lambda rows: rows[0][0], params)
+
+    def leave_source(self, source: str, *, anyway: bool) -> Query[int]:
+        """Make a database a source no longer; returns how many jobs its outbox keeps, which only ``anyway`` allows."""
+        return Query(self._sql["leave_source"], lambda rows: int(rows[0][0]), {"source": source, "anyway": anyway})
+
     def source_list(self) -> Query[list[Source]]:
         """Return the sources of this queue."""
         return Query(self._sql["source_list"], lambda rows: [Source._make(row) for row in rows])

@@ -197,6 +197,61 @@ $$
 -- name: become_source
 SELECT pgqueue.become_source(%(source)s, %(number)s::smallint)
 
+-- function: remove_source
+-- Forgets a source. Whoever has its turn knows that nothing of the ledger stands in its outbox any more, and keeps every
+-- carrier out. Its number is never given again. Returns NULL if the turn is somebody else's: then nothing was changed.
+CREATE OR REPLACE FUNCTION pgqueue.remove_source(source text, token bigint)
+RETURNS smallint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  gone constant smallint := (SELECT s.number FROM pgqueue.sources s WHERE s.name = remove_source.source);
+  role constant text := 'carry_' || gone;
+BEGIN
+  IF gone IS NULL OR NOT pgqueue.hold_turn(role) THEN RETURN NULL; END IF;
+  IF token IS DISTINCT FROM pg_sequence_last_value(format('pgqueue.%I', 'turn_' || role)::regclass) THEN RETURN NULL; END IF;
+  DELETE FROM pgqueue.carried c WHERE c.source = gone;
+  DELETE FROM pgqueue.sources s WHERE s.number = gone;
+  DELETE FROM pgqueue.turns t WHERE t.name = role;
+  EXECUTE format('DROP SEQUENCE pgqueue.%I', 'turn_' || role);
+  RETURN gone;
+END
+$$
+
+-- name: remove_source
+WITH removed AS MATERIALIZED (
+  SELECT pgqueue.remove_source(%(source)s, %(token)s) AS number
+), noted AS (
+  INSERT INTO pgqueue.actions (done_by, verb, target, filter, affected)
+  SELECT left(%(by)s::text, 200), 'remove', 'source ' || %(source)s::text, jsonb_build_object('number', r.number), 1
+  FROM removed r WHERE r.number IS NOT NULL
+)
+SELECT r.number FROM removed r
+
+-- function: leave_source
+-- Sent to the source: its outbox is its own again. Returns how many jobs stand in it, which only `anyway` allows.
+CREATE OR REPLACE FUNCTION pgqueue.leave_source(source text, anyway boolean)
+RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s'
+AS $$
+DECLARE
+  waiting bigint;
+BEGIN
+  LOCK TABLE pgqueue.outbox IN SHARE ROW EXCLUSIVE MODE;  -- nobody enqueues in the meantime
+  IF EXISTS (SELECT FROM pgqueue.stamp s WHERE s.carried_as <> source) THEN
+    RAISE EXCEPTION 'this database is another source, "%"', (SELECT s.carried_as FROM pgqueue.stamp s);
+  END IF;
+  waiting := (SELECT count(*) FROM pgqueue.outbox o WHERE o.lane IN (0, 1));
+  IF waiting > 0 AND NOT anyway THEN
+    RAISE EXCEPTION '% jobs wait in its outbox', waiting
+      USING HINT = 'Let workers carry them first, or leave them to workers of its own: --force';
+  END IF;
+  UPDATE pgqueue.stamp SET carried_as = NULL;
+  RETURN waiting;
+END
+$$
+
+-- name: leave_source
+SELECT pgqueue.leave_source(%(source)s, %(anyway)s)
+
 -- name: source_list
 SELECT s.name, s.number, s.added_at, (SELECT count(*) FROM (SELECT FROM pgqueue.carried c WHERE c.source = s.number LIMIT 10000) c)
 FROM pgqueue.sources s ORDER BY s.name
