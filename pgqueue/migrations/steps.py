@@ -21,7 +21,8 @@ DECLARE
   item record;
 BEGIN
   FOR item IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-              WHERE n.nspname = '__SCHEMA__' AND p.proname <> 'clock' AND p.prorettype <> 'trigger'::regtype LOOP
+              WHERE n.nspname = '__SCHEMA__'
+                AND p.proname NOT IN ('clock', 'limits_readable') AND p.prorettype <> 'trigger'::regtype LOOP
     EXECUTE format('DROP FUNCTION %s', item.name);
   END LOOP;
 END

@@ -49,7 +49,7 @@ def outbox(tables: sa.MetaData, clock: sa.TextClause) -> None:
         sa.Column("limits", ARRAY(sa.Text)),
         smallint("cost"),
         json("args", nullable=False),
-        *job_checks("outbox"),
+        *job_checks("outbox", f"limits IS NULL OR {tables.schema}.limits_readable(limits)"),
         sa.CheckConstraint("unique_while IN ('waiting', 'live', 'period')", name="outbox_unique_while_known"),
         sa.CheckConstraint(
             "unique_period BETWEEN interval '1 second' AND interval '3650 days'", name="outbox_unique_period_sane"
@@ -126,7 +126,7 @@ def jobs(tables: sa.MetaData) -> None:
         smallint("cost"),
         json("args", nullable=False),
         json("errors", nullable=False, server_default=sa.text("'[]'")),
-        *job_checks("jobs"),
+        *job_checks("jobs", "cardinality(limits) BETWEEN 1 AND 5"),
         sa.CheckConstraint("lane BETWEEN 0 AND 3", name="jobs_lane_known"),
         sa.CheckConstraint("hold IS NULL OR (position IS NULL AND run_at IS NULL)", name="jobs_held_stand_nowhere"),
         sa.CheckConstraint(

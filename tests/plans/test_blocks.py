@@ -74,7 +74,13 @@ def test_a_function_compiles_and_is_the_one_installed(migrated: Connection, name
 
 def test_no_function_is_installed_that_the_chapters_do_not_have(migrated: Connection) -> None:
     query = "SELECT array_agg(proname::text) FROM pg_proc WHERE pronamespace = 'pgqueue'::regnamespace"
-    assert set(scalar(migrated, query)) == {*CHAPTERS.functions, "clock", "outbox_takes_xid", "actions_stay"}
+    assert set(scalar(migrated, query)) == {
+        *CHAPTERS.functions,
+        "clock",
+        "outbox_takes_xid",
+        "actions_stay",
+        "limits_readable",
+    }
 
 
 def test_every_function_is_safe_from_the_callers_search_path_and_settings(migrated: Connection) -> None:

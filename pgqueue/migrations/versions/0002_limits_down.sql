@@ -3,6 +3,8 @@ DROP TABLE pgqueue.weights;
 ALTER TABLE pgqueue.queues DROP COLUMN order_set_by;
 DROP TABLE pgqueue.shares;
 ALTER TABLE pgqueue.jobs DROP COLUMN permit;
+ALTER TABLE pgqueue.outbox DROP CONSTRAINT outbox_limits_readable;
+DROP FUNCTION pgqueue.limits_readable;
 DROP TABLE pgqueue.freed;
 DROP SEQUENCE pgqueue.freed_ids;
 DROP SEQUENCE pgqueue.freed_mark;
