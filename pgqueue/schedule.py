@@ -185,7 +185,7 @@ class Schedules(_Face):
 
     def change(self, conn: SyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Put ``schedule`` in the place of the entry of its name, which was added at run time."""
-        if not run(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))):
+        if run(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))) is None:
             raise refused(schedule.name, run(conn, self._queries.names()))
 
     def remove(self, conn: SyncTransaction, name: str, *, by: str = "") -> None:
@@ -225,7 +225,7 @@ class AsyncSchedules(_Face):
 
     async def change(self, conn: AsyncTransaction, schedule: Schedule, *, by: str = "") -> None:
         """Change an entry; see `Schedules.change`."""
-        if not await run_async(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))):
+        if await run_async(conn, self._queries.change(entry_of(schedule, self._queue), by=checked_note(by))) is None:
             raise refused(schedule.name, await run_async(conn, self._queries.names()))
 
     async def remove(self, conn: AsyncTransaction, name: str, *, by: str = "") -> None:

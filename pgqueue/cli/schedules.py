@@ -175,12 +175,14 @@ def add(  # noqa: PLR0913 - one option for each property of an entry
     entry = entry_of(schedule, application.queue)
     with opened(ctx) as database:
         queries, who = _queries(database), by or os_user()
-        if change and not database.ask(queries.change(entry, by=who)):
+        changed = database.ask(queries.change(entry, by=who)) if change else True
+        if changed is None:
             raise refused(name, database.ask(queries.names()))
         if not change and not database.ask(queries.add(entry, by=who)):
             raise taken(name)
-    verb = "changed" if change else "added"
-    _tell(ctx, {"schedule": name, "state": verb}, f"schedule {name} is {verb}; `pgqueue schedules show {name}`")
+    verb = "added" if not change else "changed" if changed else "unchanged"
+    line = f"is {verb}" if changed else "is so already: nothing changed"
+    _tell(ctx, {"schedule": name, "state": verb}, f"schedule {name} {line}; `pgqueue schedules show {name}`")
 
 
 def _job(app: "App", kind: str, args: str) -> Any:

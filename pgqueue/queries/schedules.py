@@ -134,9 +134,10 @@ class Recurrence:
         """Add an entry; False: its name is taken."""
         return Query(self._sql["add_schedule"], bool, {"entry": json.dumps(entry), "by": by})
 
-    def change(self, entry: Mapping[str, Any], *, by: str) -> Query[bool]:
-        """Change an entry that was added at run time; False: there is none of this name."""
-        return Query(self._sql["change_schedule"], bool, {"entry": json.dumps(entry), "by": by})
+    def change(self, entry: Mapping[str, Any], *, by: str) -> Query[bool | None]:
+        """Change an entry that was added at run time; False: it is so already, None: there is none of this name."""
+        params = {"entry": json.dumps(entry), "by": by}
+        return Query(self._sql["change_schedule"], lambda rows: rows[0][0] if rows else None, params)
 
     def remove(self, name: str, *, by: str) -> Query[bool]:
         """Remove an entry; False: there is none, or living workers have it in their code."""

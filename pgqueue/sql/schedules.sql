@@ -182,23 +182,31 @@ ON CONFLICT (name) DO NOTHING RETURNING name
 SELECT a.name FROM added a
 
 -- name: change_schedule
--- Its next run is worked out anew when its timing changed.
-WITH changed AS (
-UPDATE pgqueue.schedules s
-SET kind = e.kind, queue = e.queue, args = e.args, cron = e.cron, every = e.every, time_zone = e.time_zone,
-  payload_version = e.payload_version, max_attempts = e.max_attempts, organization_id = e.organization_id,
-  user_id = e.user_id, options = e.options, missed = e.missed, most = e.most, jitter = e.jitter,
-  next_run_at = CASE WHEN (s.cron, s.every, s.time_zone) IS NOT DISTINCT FROM (e.cron, e.every, e.time_zone)
-    THEN s.next_run_at END,
-  changed_at = CASE WHEN (s.cron, s.every, s.time_zone) IS NOT DISTINCT FROM (e.cron, e.every, e.time_zone)
-    THEN s.changed_at ELSE (SELECT pgqueue.clock()) END
-FROM jsonb_populate_record(NULL::pgqueue.schedules, %(entry)s::text::jsonb) AS e
-WHERE s.name = e.name AND s.source = 'added' RETURNING s.name
+-- Its next run is worked out anew when its timing changed. Returns whether anything did; no row: it cannot be changed.
+WITH wanted AS MATERIALIZED (
+  SELECT e.* FROM jsonb_populate_record(NULL::pgqueue.schedules, %(entry)s::text::jsonb) AS e
+), changed AS (
+  UPDATE pgqueue.schedules s
+  SET kind = e.kind, queue = e.queue, args = e.args, cron = e.cron, every = e.every, time_zone = e.time_zone,
+    payload_version = e.payload_version, max_attempts = e.max_attempts, organization_id = e.organization_id,
+    user_id = e.user_id, options = e.options, missed = e.missed, most = e.most, jitter = e.jitter,
+    next_run_at = CASE WHEN (s.cron, s.every, s.time_zone) IS NOT DISTINCT FROM (e.cron, e.every, e.time_zone)
+      THEN s.next_run_at END,
+    changed_at = CASE WHEN (s.cron, s.every, s.time_zone) IS NOT DISTINCT FROM (e.cron, e.every, e.time_zone)
+      THEN s.changed_at ELSE (SELECT pgqueue.clock()) END
+  FROM wanted e
+  WHERE s.name = e.name AND s.source = 'added' AND (
+      s.kind, s.queue, s.args, s.cron, s.every, s.time_zone, s.payload_version, s.max_attempts,
+      s.organization_id, s.user_id, s.options, s.missed, s.most, s.jitter)
+    IS DISTINCT FROM (
+      e.kind, e.queue, e.args, e.cron, e.every, e.time_zone, e.payload_version, e.max_attempts,
+      e.organization_id, e.user_id, e.options, e.missed, e.most, e.jitter)
+  RETURNING s.name
 ), noted AS (
   INSERT INTO pgqueue.actions (done_by, verb, target, affected)
   SELECT left(%(by)s::text, 200), 'change', 'schedule ' || c.name, 1 FROM changed c
 )
-SELECT c.name FROM changed c
+SELECT EXISTS (SELECT FROM changed) FROM pgqueue.schedules s JOIN wanted e ON e.name = s.name WHERE s.source = 'added'
 
 -- name: remove_schedule
 -- An entry that living workers have in their code would come back: it is paused, or removed from the code.

@@ -117,7 +117,7 @@ STEERING: list[tuple[tuple[str, str, dict[str, object]], tuple[object, ...]]] = 
     (("drain", "workers", {"worker": WORKER}), ("workers", "drain", WORKER)),
     (("restart", "workers", {"queue": "default"}), ("workers", "restart", "--queue", "default")),
     (("add", "schedule purge", {}), ("schedules", "add", "purge", *ENTRY)),
-    (("change", "schedule purge", {}), ("schedules", "add", "purge", *ENTRY, "--change")),
+    (("change", "schedule purge", {}), ("schedules", "add", "purge", *ENTRY, "--jitter", "5s", "--change")),
     (("pause", "schedule purge", {}), ("schedules", "pause", "purge")),
     (("resume", "schedule purge", {}), ("schedules", "resume", "purge")),
     (("run", "schedule purge", {"job": 1}), ("schedules", "run", "purge")),
@@ -166,7 +166,8 @@ def test_entries_that_a_program_steers_say_for_whom(cli: Cli, conn: Conn) -> Non
     schedules = Schedules(app.queue)
     entry = Schedule("purge", Purge(), every="1h", context=Context("acme", "ann"))
     schedules.add(conn, entry, by="ann")
-    schedules.change(conn, entry, by="bob")
+    schedules.change(conn, entry, by="eve")  # it is so already
+    schedules.change(conn, Schedule("purge", Purge(), every="2h", context=Context("acme", "ann")), by="bob")
     schedules.pause(conn, "purge", by="ann")
     schedules.resume(conn, "purge", by="bob")
     schedules.remove(conn, "purge")

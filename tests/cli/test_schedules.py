@@ -106,6 +106,9 @@ def test_an_entry_is_changed_in_place(cli: Cli, conn: Conn) -> None:
     assert "there is a schedule named 'purge'" in taken.err
     add(cli, "purge", "--every", "90s", "--change")
     assert [(one["cron"], one["every_seconds"]) for one in cli("schedules", "--json").json] == [(None, 90.0)]
+    assert "nothing changed" in cli(*ADD, "purge", "--every", "90s", "--change").out
+    assert cli(*ADD, "purge", "--every", "90s", "--change", "--json").json["state"] == "unchanged"
+    assert [act["verb"] for act in cli("actions", "--json").json] == ["change", "add"]
 
 
 @pytest.mark.parametrize(
