@@ -11,11 +11,14 @@ from pgqueue.errors import SchemaMismatch
 from tests.worker.harness import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.worker.harness import Hall
 
 pytestmark = pytest.mark.anyio
+
+
+SERIALIZABLE = """DO $$ BEGIN
+  EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database());
+END $$"""
 
 
 class Idle(Job):
@@ -23,18 +26,7 @@ class Idle(Job):
         """Nothing."""
 
 
-@pytest.fixture
-def changeable(hall: Hall) -> Iterator[None]:
-    """The database is shared by the tests of this folder: what these change is put back."""
-    stamp = hall.conn.execute("SELECT version, least_worker FROM pgqueue.stamp").fetchone()
-    yield
-    hall.conn.execute("DELETE FROM pgqueue.stamp")
-    hall.conn.execute("INSERT INTO pgqueue.stamp (version, least_worker) VALUES (%s, %s)", stamp)
-    hall.conn.execute("ALTER SEQUENCE pgqueue.job_ids CACHE 1")
-    hall.conn.execute("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
-
-
-@pytest.mark.usefixtures("changeable")
+@pytest.mark.own_database
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -42,7 +34,7 @@ def changeable(hall: Hall) -> Iterator[None]:
         ("UPDATE pgqueue.stamp SET version = 99, least_worker = 99", r"newer pgqueue-jobs"),
         ("DELETE FROM pgqueue.stamp", r"pgqueue migrate"),
         ("ALTER SEQUENCE pgqueue.job_ids CACHE 10", r"jobs could be missed.*CACHE 1"),
-        ("ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable'", r"read committed"),
+        (SERIALIZABLE, r"read committed"),
     ],
 )
 async def test_a_database_that_does_not_fit_is_told(hall: Hall, change: str, words: str) -> None:
@@ -53,7 +45,8 @@ async def test_a_database_that_does_not_fit_is_told(hall: Hall, change: str, wor
     await until(lambda: not hall.backends("pgqueue %"))
 
 
-async def test_a_newer_schema_that_serves_older_workers_is_accepted(hall: Hall, changeable: None) -> None:
+@pytest.mark.own_database
+async def test_a_newer_schema_that_serves_older_workers_is_accepted(hall: Hall) -> None:
     hall.serve(Idle)
     hall.conn.execute("UPDATE pgqueue.stamp SET version = 99, least_worker = 1")
     job_id = await hall.run_one(Idle())
