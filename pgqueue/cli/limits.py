@@ -141,10 +141,10 @@ def _rate(name: str, count: int | None, per: str | None, burst: int | None) -> "
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.partition("=")[0].isprintable():
         raise ConfigurationError(
-            f"the name of a limit has 1 to {_LONGEST_NAME} printable characters, this one has {len(name):,}; "
-            "`pgqueue limits` lists the keys in use"
+            f"the name of a limit has 1 to {_LONGEST_NAME} printable characters, this one has {len(name):,} (behind "
+            "the = any may stand); `pgqueue limits` lists the keys in use"
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from pgqueue import Context, Job, JobContext, Limit, Queue, Rate, Settings
 from tests.cli.rows import worker
 from tests.sql.client import NO_TERM, Connection, Relay, claim, ended, enqueue_row, scalar, settle
 
@@ -35,6 +36,26 @@ def test_a_bare_limits_lists_what_is_taken_and_what_is_held(cli: Cli, conn: Conn
         }
     ]
     assert "Mail.organization_id=acme" in cli("limits", "list").out
+
+
+class Letter(Job, limit=[Limit("to", running=1), Rate("to", count=60, per="1s")]):
+    to: str
+
+    async def run(self, app: object, ctx: JobContext) -> None:
+        """Never run."""
+
+
+def test_a_key_may_have_any_characters_and_is_shown_in_one_line(cli: Cli, conn: Connection, relay: Relay) -> None:
+    queue, context = Queue(Settings(environment={}), wake="off"), Context("acme", "ann")
+    letter = Letter(to='Ann,\n"\\1=\tHere 2 "')
+    queue.enqueue(conn, letter, context=context)
+    queue.enqueue_many(conn, [letter] * 2, context=context)
+    relay.tick()
+    assert len(claim(conn)) == 1
+    assert r'Letter.to=Ann,\x0a"\1=\x09Here 2 "' in cli("limits").out
+    assert cli("limits", "set", f"Letter.to={letter.to}", "--running", 3).code == 0
+    relay.tick()
+    assert len(claim(conn)) == 2
 
 
 def test_raising_a_limit_admits_at_once(cli: Cli, conn: Connection, relay: Relay) -> None:

@@ -54,11 +54,6 @@ def test_a_key_of_ten_thousand_characters_is_refused() -> None:
         Limit("to", running=1).element("Mail", Context("acme", "ann"), {"to": "x" * 10_000})
 
 
-def test_a_key_with_a_line_break_is_refused() -> None:
-    with pytest.raises(InvalidJob, match="has a line break in it"):
-        Limit("to", running=1).element("Mail", Context("acme", "ann"), {"to": "a\nb"})
-
-
 def test_a_base_class_may_limit_by_a_field_of_its_subclasses() -> None:
     base = define(limit=Limit("account_id", running=1), abstract=True)
     with pytest.raises(TypeError, match="account_id"):
