@@ -44,6 +44,9 @@ bench: $(READY) ## this queue beside others, three rounds (ARGS="--only ours,raw
 bench-quick: $(READY) ## the same within 5 minutes: scaled sizes, fewer rounds
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
+bench-growth: $(READY) ## how this queue's speed changes with what it holds and with time (ARGS="--most 10000000" for all)
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
+
 bench-own: $(READY) ## figures of this queue alone (ARGS=--json for machines)
 	@$(BIN)/pgqueue bench --embedded $(ARGS)
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pgqueue.embedded import EmbeddedServer
 
 _QUICK_SHARE, _QUICK_SECONDS = 0.2, 280.0
-_RESULTS = environment.HERE / "results"
+RESULTS = environment.HERE / "results"
+"""Where results are written."""
 
 
 def main() -> int:
@@ -46,7 +47,7 @@ def main() -> int:
     with servers.postgresql() as server:
         about: dict[str, Any] = {
             "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "machine": _machine(),
+            "machine": machine(),
             "versions": _versions(),
             "postgresql": servers.describe(server),
             "redis": {"version": servers.redis_version(), "options": " ".join(servers.REDIS)},
@@ -109,7 +110,8 @@ def _measure(entrant: Entrant, server: EmbeddedServer, rounds: Rounds, about: di
     about["settings"][entrant.name] = settings | {"jobs": entrant.jobs}
 
 
-def _machine() -> dict[str, str | int]:
+def machine() -> dict[str, str | int]:
+    """Return what the figures depend on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
@@ -138,8 +140,8 @@ def _say(text: str) -> None:
 
 def _write(document: str, options: argparse.Namespace, date: str) -> None:
     kind = "scaled" if options.share < 1 else "full"
-    _RESULTS.mkdir(exist_ok=True)
-    (_RESULTS / f"{date[:16].replace(':', '')}-{kind}.json").write_text(document)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{date[:16].replace(':', '')}-{kind}.json").write_text(document)
     if options.json:
         options.json.write_text(document)
 

@@ -44,6 +44,10 @@ class Goal:
     reached: str
     met: bool | None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a results file."""
+        return asdict(self)
+
     def line(self, *, scaled: bool) -> str:
         """Return it as a line of text."""
         verdict = {True: "yes", False: "no", None: "not measured"}[self.met]
@@ -124,6 +128,6 @@ def as_document(rounds: Rounds, about: dict[str, Any], *, scaled: bool) -> dict[
         **about,
         "scaled": scaled,
         "rows": [asdict(row) for row in rows(rounds)],
-        "goals": [asdict(goal) for goal in goals(rounds)],
+        "goals": [goal.as_json() for goal in goals(rounds)],
         "rounds": rounds,
     }

@@ -88,6 +88,11 @@ class WorkerProcess:
         found: dict[str, Any] = json.loads(line)
         return found
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once: its time is over."""
         self._process.kill()
