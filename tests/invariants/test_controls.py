@@ -74,7 +74,7 @@ def wait_until_blocked(conn: Connection, pid: int) -> None:
 def lock_inside_the_statement(conn: Connection) -> None:
     """Let lock and work share one snapshot: a STABLE function sees what its caller's statement sees."""
     rewrite(conn, "relay", ("LANGUAGE plpgsql VOLATILE", "LANGUAGE plpgsql STABLE"))
-    rewrite(conn, "refresh_marks", ("LANGUAGE plpgsql VOLATILE", "LANGUAGE plpgsql STABLE"))
+    rewrite(conn, "refresh_marks", ("LANGUAGE sql VOLATILE", "LANGUAGE sql STABLE"))
 
 
 def relay_while_another_commits(conn: Connection, first: Connection, second: Connection) -> list[str]:
