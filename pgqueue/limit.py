@@ -181,11 +181,15 @@ def checked_value(value: object, name: str, source: str) -> str:
 def elements(
     limits: tuple[Limit | Rate, ...], kind: str, context: Context, fields: Mapping[str, Any]
 ) -> list[str] | None:
-    """Return what the outbox stores for all limits of a job; None: nothing."""
+    """Return what the outbox stores for all limits of a job, one element for each key; None: nothing."""
     if not limits:
         return None
     found = [limit.element(kind, context, fields) for limit in limits]
-    return [element for element in found if element is not None] or None
+    first: dict[str, str] = {}  # two limits of one name may meet in one key: it counts once
+    for element in found:
+        if element is not None:
+            first.setdefault(element.partition(" ")[2], element)
+    return list(first.values()) or None
 
 
 def checked_limits(given: object, what: str) -> tuple[Limit | Rate, ...]:

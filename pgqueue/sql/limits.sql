@@ -93,6 +93,9 @@ DECLARE
 BEGIN
   SELECT a.keys, a.free, a.ids, a.names, a.weights, a.enough INTO keys, free, ids, names, weights, enough FROM pgqueue.wanted(due, lows) AS a;
   IF enough THEN RETURN pgqueue.give(ids, names, weights); END IF;
+  -- A key that a job names twice counts once: else the oldest job might neither fit nor find its keys full, for ever.
+  SELECT array_agg(u.id), array_agg(u.key), array_agg(u.weight) INTO ids, names, weights FROM (
+    SELECT w.id, w.key, max(w.weight) AS weight FROM unnest(ids, names, weights) AS w (id, key, weight) GROUP BY w.id, w.key) AS u;
   WHILE cardinality(ids) > 0 LOOP
     SELECT array_agg(q.id) FILTER (WHERE q.fits) AS ids, array_agg(q.key) FILTER (WHERE q.fits) AS names,
       array_agg(q.weight) FILTER (WHERE q.fits) AS weights,
@@ -469,8 +472,9 @@ $$
 
 -- function: recall
 -- A kind or a queue has just been limited: its jobs that stand in line without a permit are held, oldest first admitted
--- again by the relay; those that run get a permit each, even if they are too many: they may end. A batch at a time,
--- in the relay's place; returns how many there were.
+-- again by the relay; those that run get a permit each, even if they are too many: they may end. Its number is new, for
+-- all keys of the job: the old one may stand where the relay does not look any more (lows). A batch at a time, in the
+-- relay's place; returns how many there were.
 CREATE OR REPLACE FUNCTION pgqueue.recall(name text, batch integer)
 RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -487,18 +491,21 @@ BEGIN
       AND NOT coalesce(element = ANY (j.limits) AND j.permit IS NOT NULL, false)
     LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
   ), numbered AS MATERIALIZED (
-    SELECT p.*, CASE WHEN NOT p.waits THEN coalesce(p.permit, nextval('pgqueue.permit_numbers')) END AS number FROM placed p
+    SELECT p.*, array_remove(coalesce(p.limits, '{}'), element) || element AS counted,
+           CASE WHEN NOT p.waits THEN nextval('pgqueue.permit_numbers') END AS number FROM placed p
   ), given AS (
     INSERT INTO pgqueue.permits AS p (key, block, numbers, jobs)
-    SELECT recall.name, n.number >> 6, array_agg(n.number), array_agg(n.id) FROM numbered n WHERE NOT n.waits GROUP BY n.number >> 6
+    SELECT k.key, n.number >> 6, array_agg(n.number), array_agg(n.id)
+    FROM numbered n, unnest(n.counted) AS l, substr(l, strpos(l, ' ') + 1) AS k (key)
+    WHERE NOT n.waits AND l ~ '^[0-9]+ .' GROUP BY k.key, n.number >> 6  -- no rates: they were charged
     ON CONFLICT (key, block) DO UPDATE SET numbers = p.numbers || excluded.numbers, jobs = p.jobs || excluded.jobs
   ), freed AS (
     INSERT INTO pgqueue.freed (permits, limits)
     SELECT array_agg(n.permit), array_agg(l) FROM numbered n, unnest(n.limits) AS l
-    WHERE n.waits AND n.permit IS NOT NULL HAVING count(*) > 0
+    WHERE n.permit IS NOT NULL HAVING count(*) > 0
     UNION ALL SELECT '{0}', ARRAY[element] WHERE EXISTS (SELECT FROM numbered n WHERE n.waits)
   ), changed AS (
-    UPDATE pgqueue.jobs j SET limits = array_remove(coalesce(j.limits, '{}'), element) || element, permit = n.number,
+    UPDATE pgqueue.jobs j SET limits = n.counted, permit = n.number,
       position = CASE WHEN NOT n.waits THEN j.position END, run_at = CASE WHEN NOT n.waits THEN j.run_at END,
       hold = CASE WHEN n.waits THEN hold_as END
     FROM numbered n WHERE j.id = n.id RETURNING j.id

@@ -66,7 +66,29 @@ def test_a_kind_that_is_limited_while_its_jobs_run_counts_each_of_them_however_s
     conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1)")
     for _ in running:
         conn.execute("SELECT pgqueue.recall('kind:K', 1)")
+    relay.tick()  # a new number for each: the old ones have been let go
     assert (taken(conn, "kind:K"), taken(conn, "mail=acme")) == (3, 3)
     settle(conn, *(ended(job, "complete") for job in running[:2]))
     relay.tick()
     assert (taken(conn, "kind:K"), taken(conn, "mail=acme")) == (1, 1)
+
+
+def test_a_job_that_got_its_permit_before_its_kind_was_limited_counts_wherever_the_relay_has_stopped_looking(
+    conn: Connection, relay: Relay
+) -> None:
+    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 9)")
+    enqueue_row(conn, 5)
+    relay.tick()
+    earlier = claim(conn)
+    conn.execute("DELETE FROM pgqueue.limits")
+    enqueue_row(conn, limits=["5 mail=acme"])
+    relay.tick()
+    claim(conn)
+    conn.execute("SELECT setval('pgqueue.permit_numbers', nextval('pgqueue.permit_numbers') + 640)")
+    settle(conn, *(ended(job, "complete") for job in earlier))
+    relay.tick()
+    conn.execute("INSERT INTO pgqueue.limits (name, running) VALUES ('kind:K', 1)")
+    conn.execute("SELECT pgqueue.recall('kind:K', 100)")
+    (second,) = enqueue_row(conn)
+    relay.tick()
+    assert held(conn) == {second: "limit:kind:K"}

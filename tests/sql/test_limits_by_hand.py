@@ -99,6 +99,20 @@ def test_a_job_held_by_hand_for_a_rate_does_not_stop_the_relay(
     assert len(claim(conn)) == 2
 
 
+@pytest.mark.parametrize(
+    "limits", [["1 mail=acme", "1 mail=acme"], ["1/1000000/1/1 rate:mail", "1/1000000/1/1 rate:mail"]]
+)
+def test_a_key_that_a_job_names_twice_counts_once(conn: Connection, relay: Relay, limits: list[str]) -> None:
+    conn.execute("SET LOCAL statement_timeout = '5s'")
+    first, second = enqueue_row(conn, 2, limits=limits)
+    relay.tick()
+    (job,) = claim(conn)
+    settle(conn, ended(job, "complete"))
+    advance_clock(conn, timedelta(seconds=2))
+    relay.tick()
+    assert (job.id, column(conn, "SELECT id FROM pgqueue.jobs WHERE position IS NOT NULL")) == (first, [second])
+
+
 def test_held_jobs_are_admitted_in_the_order_they_were_enqueued_whatever_their_ids(
     conn: Connection, relay: Relay
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pgqueue import Context, Limit, Rate
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.limit import elements
 from tests.unit.test_job import define
 
 
@@ -52,6 +53,12 @@ def test_wrong_limits_and_costs_fail_at_import(given: dict[str, Any], says: str)
 def test_a_key_of_ten_thousand_characters_is_refused() -> None:
     with pytest.raises(InvalidJob, match=r"has 10,000 characters, more than 200; limit by a shorter field"):
         Limit("to", running=1).element("Mail", Context("acme", "ann"), {"to": "x" * 10_000})
+
+
+def test_two_limits_of_one_name_that_meet_in_one_key_count_it_once() -> None:
+    pair = (Limit("a", running=1, name="mail"), Limit("b", running=2, name="mail"))
+    assert elements(pair, "K", Context("org", "user"), {"a": 7, "b": 7}) == ["1 mail=7"]
+    assert elements(pair, "K", Context("org", "user"), {"a": 7, "b": 8}) == ["1 mail=7", "2 mail=8"]
 
 
 def test_a_base_class_may_limit_by_a_field_of_its_subclasses() -> None:
