@@ -51,8 +51,10 @@ class Rows:
         """Whether all of them are checked before the first is sent; else what was sent has to be taken back."""
         return len(self.jobs) <= _AT_ONCE
 
-    def pieces(self) -> Iterator[str]:
+    def pieces(self) -> Iterator[bytes]:
         """Make the lines, some hundreds at a time: PostgreSQL works on some while the next are made.
+
+        In UTF-8, as COPY is told: the connection may speak an encoding that cannot say everything.
 
         Raises:
             InvalidJob: for the first job that cannot be stored; it says which.
@@ -65,7 +67,7 @@ class Rows:
                     self._line(number, job, heads)
                     for number, job in enumerate(self.jobs[start : start + _AT_ONCE], start)
                 ]
-            )
+            ).encode()
 
     def _line(self, number: int, job: Job, heads: dict[type[Job], str]) -> str:
         try:

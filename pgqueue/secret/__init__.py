@@ -83,8 +83,8 @@ class Secrets:
         return self._names_secret(name)
 
     def names_nothing(self, name: str) -> bool:
-        """Tell whether a field's name neither says that it holds a secret nor is one."""
-        return name.isprintable() and not self._names_secret(name) and not self.looks_secret(name, "key")
+        """Tell whether a field's name is a plain word, and neither says that it holds a secret nor is one."""
+        return name.isidentifier() and not self._names_secret(name) and not self.looks_secret(name, "key")
 
     def looks_secret(self, text: str, field: str = "") -> bool:
         """Tell whether a value of ``field`` is to be refused."""

@@ -23,7 +23,7 @@ COPY pgqueue.outbox
   (lane, run_at, delay, max_age, payload_version, max_attempts, priority, correlation_id,
    queue, kind, organization_id, user_id, cost, unique_while, unique_period, unique_max_wait, on_conflict,
    trace_id, limits, unique_hash, args)
-FROM STDIN
+FROM STDIN (ENCODING 'UTF8')
 
 -- name: last_job_id
 SELECT last_value - (NOT is_called)::int AS id FROM pgqueue.job_ids

@@ -48,6 +48,15 @@ def test_bulk_rows_are_those_of_single_enqueues(conn: psycopg.Connection[Row], d
         conn.execute("DELETE FROM pgqueue.outbox")
 
 
+@pytest.mark.parametrize("encoding", ["latin1", "sql_ascii"])
+def test_a_connection_that_speaks_another_encoding_writes_every_text(
+    database_url: str, conn: psycopg.Connection[Row], encoding: str
+) -> None:
+    with psycopg.connect(database_url, client_encoding=encoding) as tx:
+        queue.enqueue_many(tx, [Letter(to=text) for text in TEXTS], context=CONTEXT)
+    assert [row["args"]["to"] for row in rows(conn)] == TEXTS
+
+
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_a_bad_job_behind_many_that_were_sent_takes_them_back_and_leaves_the_transaction_usable(
     database_url: str, conn: psycopg.Connection[Row], *, autocommit: bool
@@ -80,3 +89,21 @@ def test_many_ids_come_in_the_order_of_the_jobs(conn: psycopg.Connection[Row]) -
     ).fetchall()
     assert [int(row[0]) for row in found] == list(range(1200))
     assert job_ids == sorted(job_ids)
+
+
+def test_the_rights_that_the_documentation_names_are_enough(conn: psycopg.Connection[Row]) -> None:
+    conn.execute(
+        """CREATE ROLE no_owner;
+           GRANT USAGE ON SCHEMA pgqueue TO no_owner;
+           GRANT INSERT, SELECT ON pgqueue.outbox TO no_owner;
+           GRANT USAGE, SELECT ON SEQUENCE pgqueue.job_ids TO no_owner;
+           GRANT EXECUTE ON FUNCTION pgqueue.clock, pgqueue.limits_readable, pgqueue.enqueue TO no_owner;
+           SET ROLE no_owner"""
+    )
+    try:
+        job_ids = [queue.enqueue(conn, Note(text="a", more=[]), context=CONTEXT)]
+        job_ids += queue.enqueue_many(conn, [Note(text="b", more=[])], context=CONTEXT)
+        conn.execute("SELECT pgqueue.enqueue('Note', '{}', 'org', 'user')")
+        assert enqueued(conn)[:2] == job_ids
+    finally:
+        conn.execute("RESET ROLE; DROP OWNED BY no_owner; DROP ROLE no_owner")
