@@ -30,7 +30,7 @@ def duration(value: object, *, what: str = "a duration") -> timedelta:
     elif isinstance(value, str) and (match := _TEXT.match(value)):
         length = timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     else:
-        raise ConfigurationError(f'{what} is {value!r}; write a timedelta or text with a unit, such as "90s" or "5m"')
+        raise ConfigurationError(f'{what} is {value!r}; write a length of time with its unit, such as "90s" or "5m"')
     if not timedelta(0) <= length <= _LONGEST:
         raise ConfigurationError(f"{what} is {value!r}; it must lie between 0 and 3650 days")
     return length

@@ -76,7 +76,10 @@ def _play(demo: Demo, chosen: Sequence[Scene], *, json: bool, keep: bool) -> boo
 def _wait(demo: Demo) -> None:
     demo.screen.say("everything is still running until Ctrl-C:")
     for name, place in demo.places().items():
-        demo.screen.show(f"  {name:10} {place['url'] if isinstance(place, dict) else place}")
+        shown = f"{place['url']:28} switches {place['control']}" if isinstance(place, dict) else place
+        demo.screen.show(f"  {name:10} {shown}")
+    demo.screen.show(f"in another shell: . {demo.variables}; .venv/bin/python -m domain.http; .venv/bin/pgqueue jobs")
+    demo.screen.show(f"mails that came: curl {demo.outside.mail.control}/state")
     threading.Event().wait()
 
 

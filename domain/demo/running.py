@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shlex
 import sys
 import time
 from dataclasses import fields
@@ -54,7 +55,10 @@ class Demo:
         self.url = stack.enter_context(temporary_server(settings=_SERVER)).url()
         self.outside: Outside[Remote] = Outside(*stack.enter_context(stand_ins(PARTS)))
         objects = self.folder / "objects"
-        _replace_environment(_environment(self.url, self.outside, objects))
+        variables = _environment(self.url, self.outside, objects)
+        self.variables = self.folder / "variables.sh"
+        self.variables.write_text("".join(f"export {name}={shlex.quote(each)}\n" for name, each in variables.items()))
+        _replace_environment(variables)
         command.upgrade(Config(ROOT / "alembic.ini"), "heads")
         self.supervisor = Supervisor(self.folder / "workers.log")
         stack.callback(self.supervisor.stop)
@@ -68,7 +72,7 @@ class Demo:
             for field in fields(self.outside)
             for part in (getattr(self.outside, field.name),)
         }
-        return parts | {"database": self.url, "objects": str(self.facts.objects)}
+        return parts | {"database": self.url, "objects": str(self.facts.objects), "variables": str(self.variables)}
 
     def play(self, scenes: Sequence[Scene]) -> Summary:
         """Play, then look at everything once more. Raises `OutOfTime`."""

@@ -173,13 +173,16 @@ def cancel_jobs(
     if options(ctx).json:
         print_json([{"id": job, "result": result or "not live"} for job, result in results])
     else:
-        words = {
-            "cancelled": "cancelled",
-            "asked": "is running, its worker is asked to stop",
-            "merged": "was merged into another one, which goes on; `pgqueue jobs show` says which",
-            None: "is not live",
-        }
         for job, result in results:
-            say(f"job {job} {words.get(result, neutral(str(result)))}")
+            say(f"job {job} {_became(job, result)}")
     if any(result in {None, "merged"} for _, result in results):
         raise typer.Exit(1 if any(result for _, result in results) else USAGE)
+
+
+def _became(job: int, result: str | None) -> str:
+    words = {
+        "asked": "is running, its worker is asked to stop",
+        "merged": f"was merged into another one, which goes on; `pgqueue jobs show {job}` says which",
+        None: f"is not live; `pgqueue jobs show {job}` says where it is",
+    }
+    return words.get(result, neutral(str(result)))

@@ -123,7 +123,7 @@ def test_cancel_says_what_became_of_each_job(cli: Cli, conn: Conn) -> None:
     ran = cli("jobs", "cancel", job)
     assert (ran.code, ran.out) == (0, f"job {job} cancelled\n")
     ran = cli("jobs", "cancel", job)
-    assert (ran.code, ran.out) == (2, f"job {job} is not live\n")
+    assert (ran.code, ran.out) == (2, f"job {job} is not live; `pgqueue jobs show {job}` says where it is\n")
 
 
 def test_the_list_reads_each_table_along_its_key_however_many_jobs_there_are(conn: Conn) -> None:

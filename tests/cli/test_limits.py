@@ -133,7 +133,7 @@ def test_a_kind_is_limited_in_all_queues(cli: Cli, conn: Connection, relay: Rela
         (("limits", "set", "k" * 10_000, "--running", "1"), "1 to 300 printable characters, this one has 10,000"),
         (("limits", "set", "rate:a", "--running", "1"), "give --count and --per"),
         (("limits", "set", "rate:a", "--count", "0", "--per", "1m"), "a rate has count=0"),
-        (("limits", "set", "rate:a", "--count", "1", "--per", "60"), "write a timedelta or text with a unit"),
+        (("limits", "set", "rate:a", "--count", "1", "--per", "60"), "write a length of time with its unit"),
         (("weights", "set", "acme", "0"), "the weight is 0; give 1 to 1000"),
         (("weights", "set", "a" * 65, "2"), "1 to 64 characters"),
         (("weights", "unset", "acme"), "has no weight of its own"),

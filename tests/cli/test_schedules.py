@@ -118,7 +118,7 @@ def test_an_entry_is_changed_in_place(cli: Cli, conn: Conn) -> None:
         (("--cron", "0 0 * * *", "--time-zone", "Mars/Olympus"), "unknown time zone 'Mars/Olympus'"),
         ((), "give either cron"),
         (("--cron", "0 0 * * *", "--every", "1h"), "give either cron"),
-        (("--every", "10"), "write a timedelta or text with a unit"),
+        (("--every", "10"), "write a length of time with its unit"),
         (("--every", "1h", "--args", "[]"), "write a JSON object"),
         (("--every", "1h", "--args", "{"), "no JSON"),
         (("--every", "1h", "--args", '{"days": "x"}'), "does not fit Purge: days"),

@@ -109,7 +109,7 @@ def test_a_child_process_and_its_limits_are_policy() -> None:
         ({"executor": "process", "memory": "1KB"}, "memory is '1KB'; it must lie between 1MB and 1024GB"),
         ({"executor": "process", "memory": "9999GB"}, "must lie between"),
         ({"executor": "process", "cpu": "100ms"}, "cpu is '100ms'; processor time is counted in seconds"),
-        ({"executor": "process", "cpu": 3}, "write a timedelta or text with a unit"),
+        ({"executor": "process", "cpu": 3}, "write a length of time with its unit"),
         ({"memory": "512MB"}, 'memory limits a child process; say executor="process" with it'),
         ({"cpu": "3s"}, 'cpu limits a child process; say executor="process" with it'),
     ],

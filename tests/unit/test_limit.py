@@ -83,7 +83,7 @@ def test_a_rate_says_what_it_allows_and_what_a_job_weighs() -> None:
     [
         ({"count": 0}, "count=0"),
         ({"per": "0s"}, "the fastest"),
-        ({"per": 60}, "write a timedelta or text with a unit"),
+        ({"per": 60}, "write a length of time with its unit"),
         ({"burst": 0}, "burst=0"),
         ({"burst": 2, "weight": 3}, r"give 1 to its burst \(2\)"),
         ({"weight": 0}, "weight=0"),

@@ -1,6 +1,6 @@
 """The pages to which mailed links lead, for whoever has no front end of their own in that place.
 
-Showing one changes nothing, as programs that look through mails follow links; its form does.
+Showing one changes nothing, as programs that look through mails follow links (some with HEAD); its form does.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _DONE: Final[_Answers] = {200: {"description": "It is done.", **PAGE}}
 _LINK: Final[_Answers] = {422: {"description": "The link is not good any more, or what was filled in.", **PAGE}}
 
 
+@router.head("/verify-email", include_in_schema=False)
 @router.get("/verify-email", responses=_FORM)
 async def show_verification(request: Request, *, secret: Secret = "") -> HTMLResponse:
     """Show a button that proves an address."""
@@ -47,6 +48,7 @@ async def submit_verification(app: App, nobody: Nobody, request: Request) -> HTM
     return html(request, "prove_address", good=True)
 
 
+@router.head("/reset-password", include_in_schema=False)
 @router.get("/reset-password", responses=_FORM)
 async def show_password_reset(request: Request, *, secret: Secret = "") -> HTMLResponse:
     """Show a form for a new password."""
@@ -66,6 +68,7 @@ async def submit_password_reset(app: App, nobody: Nobody, request: Request) -> H
     return html(request, "new_password", good=True)
 
 
+@router.head("/invitations/{invitation_id}", include_in_schema=False)
 @router.get("/invitations/{invitation_id}", responses=_FORM)
 async def show_invitation(request: Request, invitation_id: UUID) -> HTMLResponse:  # noqa: ARG001 - who asks learns nothing
     """Show a form to join an organization or not. It tells nobody whether there is such an invitation."""
