@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pgqueue.settings import Settings
 
+_REST = 0.01  # seconds between two hints: after one, the relay looks by itself every few milliseconds
 _LINGER = 10.0  # seconds without work after which the thread and its connection go
 
 
@@ -108,6 +110,7 @@ class Waker:
         ):
             while self._goes_on():
                 run(conn, self._wake)
+                time.sleep(_REST)
         with self._lock:
             if self._thread is threading.current_thread():  # an error ended it
                 self._thread = None

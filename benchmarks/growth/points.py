@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 JOBS = 30_000  # that are drained at each point
 _SECONDS = 4.0  # of concurrent enqueues
 _LONGEST = 120.0
+_PROCESSES = 8
 
 
 @contextlib.contextmanager
@@ -81,11 +83,13 @@ def shared(server: EmbeddedServer, processes: int) -> float:
 
 
 def enqueued(server: EmbeddedServer, enqueuers: int, wake: Wake) -> float:
-    """Return transactions per second that enqueue one job each, from so many processes with a connection each."""
+    """Return transactions per second that enqueue one job each, from so many connections, in up to eight processes."""
     with place_of(server) as place:
         spawn = multiprocessing.get_context("spawn")
+        processes = min(enqueuers, _PROCESSES)
         counts, gate = spawn.SimpleQueue(), spawn.Barrier(enqueuers)
-        every = [spawn.Process(target=_enqueuer, args=(place.url, wake, counts, gate)) for _ in range(enqueuers)]
+        arguments = (place.url, wake, enqueuers // processes, counts, gate)
+        every = [spawn.Process(target=_application, args=arguments) for _ in range(processes)]
         for one in every:
             one.start()
         try:
@@ -98,10 +102,19 @@ def enqueued(server: EmbeddedServer, enqueuers: int, wake: Wake) -> float:
                 one.join()
 
 
-def _enqueuer(url: str, wake: Wake, counts: Any, gate: Any) -> None:
-    queue, context = Queue(settings_for(url, "pgqueue"), wake=wake), some_context()
-    jobs = list(some_jobs(Noop, 100))
-    engine = sa.create_engine(sqlalchemy_url(url))
+def _application(url: str, wake: Wake, threads: int, counts: Any, gate: Any) -> None:
+    """Enqueue from several threads of one application, which have one queue."""
+    queue, engine = (
+        Queue(settings_for(url, "pgqueue"), wake=wake),
+        sa.create_engine(sqlalchemy_url(url), pool_size=threads),
+    )
+    with ThreadPoolExecutor(threads) as pool:
+        counts.put(sum(pool.map(lambda _: _enqueuer(queue, engine, gate), range(threads))))
+    engine.dispose()
+
+
+def _enqueuer(queue: Queue, engine: sa.Engine, gate: Any) -> int:
+    jobs, context = list(some_jobs(Noop, 100)), some_context()
     with Session(engine) as session:
         session.execute(sa.text("SELECT 1"))
         session.rollback()
@@ -111,5 +124,4 @@ def _enqueuer(url: str, wake: Wake, counts: Any, gate: Any) -> None:
             queue.enqueue(session, jobs[done % len(jobs)], context=context)
             session.commit()
             done += 1
-    counts.put(done)
-    engine.dispose()
+    return done
