@@ -145,3 +145,16 @@ def test_help_loads_neither_the_database_driver_nor_the_worker() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, f"loaded too early: {ran.stdout}{ran.stderr}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"{what} list" for what in ("jobs", "dead", "queues", "schedules", "limits", "weights", "breakers")),
+        *("alerts list", "sources list", "actions", "workers", "migrate --check"),
+    ],
+)
+def test_what_only_reads_works_on_a_replica(cli: Cli, database_url: str, words: str) -> None:
+    sign = "&" if "?" in database_url else "?"
+    ran = cli(*words.split(), url=f"{database_url}{sign}options=-c%20default_transaction_read_only%3Don")
+    assert ran.code == 0, ran.err
