@@ -47,7 +47,8 @@ def migrate(
         result, line = "downgraded", f"the tables of the queue in schema {chosen.schema} are dropped"
     elif check:
         result = "pending" if missing else "current"
-        line = f"missing: {', '.join(missing)}; run `pgqueue migrate`" if missing else "up to date"
+        way = "run `pgqueue migrate` (or `alembic upgrade heads`, where your own Alembic has the tables)"
+        line = f"missing: {', '.join(missing)}; {way}" if missing else "up to date"
     else:
         migrations.upgrade(url, chosen.schema)
         result = "upgraded" if missing else "current"

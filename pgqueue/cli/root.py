@@ -10,6 +10,7 @@ from pgqueue.cli import actions, alerts, breakers, dead, jobs, limits, operate, 
 from pgqueue.cli import config as config_group
 from pgqueue.cli.state import URL_VARIABLE, Options
 from pgqueue.configuration import CONFIG_VARIABLE
+from pgqueue.version import __version__
 
 EPILOG = (
     "--database-url, --embedded, --schema, --config and --json may stand before or after any command. "
@@ -24,6 +25,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - click calls it so
+    if asked:
+        typer.echo(f"pgqueue {__version__}")
+        raise typer.Exit
 
 
 @app.callback(epilog=EPILOG)
@@ -49,6 +56,9 @@ def root(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
 ) -> None:
     """A job queue on PostgreSQL: migrate it, run workers, see and steer its jobs."""
     if config:
