@@ -121,7 +121,8 @@ BEGIN
   ), decisions AS MATERIALIZED (
     SELECT c.* FROM unnest(CASE WHEN decided THEN pgqueue.decide(ARRAY(
       SELECT ROW(t.id, t.queue, t.priority, t.kind, t.organization_id, t.cost, t.limits, false, NULL)::pgqueue.candidate FROM taken t
-      WHERE coalesce(t.run_at, t.enqueued_at + t.delay, t.enqueued_at) <= moment ORDER BY t.id), lows) END) AS c
+      -- as `ready` below: what is enqueued at a time that this clock has not reached (a source's may be ahead) is due, too
+      WHERE coalesce(nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) <= moment, true) ORDER BY t.id), lows) END) AS c
   ), due AS MATERIALIZED (
     SELECT t.*, nullif(coalesce(t.run_at, t.enqueued_at + t.delay), t.enqueued_at) AS due_at,
            c.hold, c.permit, c.position, coalesce(c.limits, t.limits) AS counted

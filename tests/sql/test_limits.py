@@ -39,6 +39,14 @@ def test_no_more_jobs_of_a_key_get_a_position_than_may_run(conn: Connection, rel
     assert held(conn) == dict.fromkeys(jobs[2:], "limit:mail=acme")
 
 
+def test_jobs_of_a_source_whose_clock_is_ahead_are_limited_too(conn: Connection, relay: Relay) -> None:
+    ahead = scalar(conn, "SELECT pgqueue.clock() + interval '1 minute'")
+    jobs = enqueue_row(conn, 5, limits=TWO, enqueued_at=ahead)
+    relay.tick()
+    assert claimed_ids(conn) == jobs[:2]
+    assert held(conn) == dict.fromkeys(jobs[2:], "limit:mail=acme")
+
+
 def test_a_full_key_does_not_delay_others(conn: Connection, relay: Relay) -> None:
     enqueue_row(conn, 50, limits=TWO)
     other = [*enqueue_row(conn, 2, limits=["2 mail=other"]), enqueue(conn)]
