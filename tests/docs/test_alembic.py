@@ -39,7 +39,8 @@ def schemas(url: str) -> set[str]:
 
 
 def test_the_texts_show_these_commands() -> None:
-    assert commands("alembic") == ["alembic check", "alembic downgrade base", "alembic upgrade heads"]
+    shown = [command for command in commands("alembic") if not command.startswith("alembic revision")]
+    assert shown == ["alembic check", "alembic downgrade base", "alembic upgrade heads"]
 
 
 @pytest.mark.usefixtures("pgvector")
