@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _EXACT = 1 << 53
 _DEEPEST = 100  # more than any enqueue lets through
 _WIDEST = 100
+_GAP = 2  # between columns of a terminal's table, or around them
 
 _STEPS = ((86400 * 2, 86400, "d"), (3600 * 2, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
 
@@ -85,18 +86,18 @@ def _cut(cell: str, column: Column) -> str:
 
 def _rich_table(columns: Sequence[Column], rows: list[list[str]]) -> None:
     from rich import box
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    widths = [
-        max(cell_len(cell) for cell in (column.title, *cells))
-        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
-    ]
-    _fit(widths, columns, console.width - 3 * len(columns) - 1)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    widths = _widths(columns, rows)
+    if sum(widths) > console.width - _GAP * len(columns):  # what nothing stands in makes room for what does
+        filled = [n for n in range(len(columns)) if any(row[n] for row in rows)]
+        columns, rows = [columns[n] for n in filled], [[row[n] for n in filled] for row in rows]
+        widths = _widths(columns, rows)
+    _fit(widths, columns, console.width - _GAP * len(columns))
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column, width in zip(columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column.right else "left"
         shown.add_column(
@@ -105,6 +106,15 @@ def _rich_table(columns: Sequence[Column], rows: list[list[str]]) -> None:
     for row in rows:
         shown.add_row(*(Text(cell, style=_STATES.get(cell, "")) for cell in row))
     console.print(shown)
+
+
+def _widths(columns: Sequence[Column], rows: list[list[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [
+        max(cell_len(cell) for cell in (column.title, *cells))
+        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def _fit(widths: list[int], columns: Sequence[Column], room: int) -> None:

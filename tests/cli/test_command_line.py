@@ -142,6 +142,9 @@ def test_a_terminal_gets_colours_and_no_line_wider_than_itself(conn: Conn, datab
     assert plain != seen
     assert r"x\x1b" in plain
     assert max(map(len, plain.splitlines())) <= 100
+    narrow = re.sub(r"\x1b\[[0-9;]*m", "", _in_a_terminal(database_url, "queues", width=80))
+    assert "…" not in narrow  # columns in which nothing stands gave their room
+    assert max(map(len, narrow.splitlines())) <= 80
 
 
 def test_help_loads_neither_the_database_driver_nor_the_worker() -> None:
