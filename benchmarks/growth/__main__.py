@@ -18,6 +18,7 @@ from rich.table import Table
 from benchmarks import environment, servers
 from benchmarks.__main__ import RESULTS, machine
 from benchmarks.growth import filling
+from benchmarks.growth.carried import carried
 from benchmarks.growth.endurance import endured
 from benchmarks.growth.figures import TITLES, goals
 from benchmarks.growth.points import JOBS, drained, enqueued, shared, sized
@@ -86,6 +87,7 @@ def _runs(server: EmbeddedServer, options: argparse.Namespace) -> dict[str, Call
         "processes": by(partial(shared, server), list(_PROCESSES)),
         "enqueuers": by(lambda n: enqueued(server, n, "commit"), list(_ENQUEUERS)),
         "enqueuers_off": by(lambda n: enqueued(server, n, "off"), list(_ENQUEUERS)),
+        "sources": by(partial(carried, server), [0, 1, 2]),
         "free": partial(endured, server, options.seconds, snapshot=False, rate=None, every=1.0),
         "snapshot": partial(endured, server, options.seconds, snapshot=True, rate=None, every=1.0),
         "steady": partial(endured, server, options.steady, snapshot=False, rate=options.rate, every=5.0),

@@ -20,6 +20,7 @@ TITLES = {
     "processes": "drain, by worker processes",
     "enqueuers": "transactions that enqueue one job, by connections; a wake-up after each commit",
     "enqueuers_off": "the same without wake-ups",
+    "sources": "from the outbox to done, by servers that jobs are carried from (0: none)",
     "free": "full load, second by second",
     "snapshot": "the same under a snapshot that somebody holds",
     "steady": "steady load",

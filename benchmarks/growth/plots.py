@@ -23,6 +23,7 @@ SIZES = {
     "queues": "other queues",
     "tenants": "organizations, fair",
     "payload": "bytes of arguments",
+    "sources": "servers carried from",
     "enqueuers": "enqueuing connections",
 }
 TIMES = {"free": "free", "snapshot": "under a held snapshot"}
