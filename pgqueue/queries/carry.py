@@ -24,6 +24,15 @@ class Source(NamedTuple):
     in_flight: int
 
 
+class Offer(NamedTuple):
+    """What may be carried now."""
+
+    state: dict[str, Any]
+    ids: list[int]
+    rows: str
+    """Text that only PostgreSQL reads."""
+
+
 class Carry:
     """The blocks of ``carry.sql`` for one schema."""
 
@@ -32,10 +41,10 @@ class Carry:
         self.schema = schema
         self._sql = load(schema).statements
 
-    def offer(self, state: Mapping[str, Any] | None, *, batch: int) -> Query[dict[str, Any]]:
+    def offer(self, state: Mapping[str, Any] | None, *, batch: int) -> Query[Offer]:
         """Ask the source what may be carried now."""
         params = {"state": None if state is None else json.dumps(state), "batch": batch}
-        return Query(self._sql["offer"], _json, params)
+        return Query(self._sql["offer"], _offer, params)
 
     def carry(
         self,
@@ -43,7 +52,7 @@ class Carry:
         *,
         token: int | None,
         term: timedelta,
-        offered: Sequence[Mapping[str, Any]] = (),
+        offered: str = "[]",
         done: Sequence[int] = (),
         wake: str | None = None,
     ) -> Query[dict[str, Any]]:
@@ -52,7 +61,7 @@ class Carry:
             "source": source,
             "token": token,
             "term": term,
-            "offered": json.dumps(list(offered)),
+            "offered": offered,
             "done": list(done),
             "wake": wake,
         }
@@ -103,3 +112,8 @@ def _values(rows: Rows) -> list[Any]:
 def _json(rows: Rows) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(rows[0][0])
     return found
+
+
+def _offer(rows: Rows) -> Offer:
+    answer = json.loads(rows[0][0])
+    return Offer(answer["state"], answer["ids"], rows[0][1])

@@ -5,7 +5,8 @@
 
 -- function: offer
 -- What may be carried now: committed rows, both lanes, at most 8 MB. Like the relay it reads from low-water marks, and
--- its caller passes `state` again only if the round before came to its end.
+-- its caller passes `state` again only if the round before came to its end. The rows go through the carrier as text that
+-- it does not read: no client may round their numbers, and reading them took longer than to carry them.
 CREATE OR REPLACE FUNCTION pgqueue.offer(state jsonb, batch integer)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' SET datestyle = 'ISO' SET jit = off SET enable_seqscan = off
@@ -24,6 +25,8 @@ DECLARE
   -- Looked at before the rows are: what is settled by now is seen by the snapshot that reads them.
   settled bigint := CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END;
   ids bigint[];
+  singles bigint[];
+  bulk bigint[];
   rows jsonb;
   cut boolean;
   advanced jsonb;
@@ -31,20 +34,20 @@ BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'pgqueue.offer needs READ COMMITTED, this transaction is %', current_setting('transaction_isolation');
   END IF;
-  SELECT array_agg(w.id), jsonb_agg(w.row), bool_or(w.cut) INTO ids, rows, cut FROM pgqueue.outbox_within(seen, gaps, batch) w;
+  SELECT coalesce(array_agg(w.id) FILTER (WHERE w.lane = 0), '{}'), coalesce(array_agg(w.id) FILTER (WHERE w.lane = 1), '{}'),
+         array_agg(w.id), jsonb_agg(w.row), bool_or(w.cut)
+  INTO singles, bulk, ids, rows, cut FROM pgqueue.outbox_within(seen, gaps, batch) w;
   IF cut THEN settled := NULL; END IF;  -- rows that were read and not offered must stay above the marks
   IF ids IS NULL AND state IS NOT NULL AND isempty(gaps) AND top >= last_id THEN
-    RETURN jsonb_build_object('rows', '[]'::jsonb, 'state', state);  -- an idle source writes nothing
+    RETURN jsonb_build_object('ids', '[]'::jsonb, 'rows', '[]'::jsonb, 'state', state);  -- an idle source writes nothing
   END IF;
   own_xid := pg_current_xact_id();
-  advanced := pgqueue.outbox_advance(seen, top, gaps, marks, settled,
-    ARRAY(SELECT (r ->> 'id')::bigint FROM jsonb_array_elements(rows) r WHERE r ->> 'lane' = '0'),
-    ARRAY(SELECT (r ->> 'id')::bigint FROM jsonb_array_elements(rows) r WHERE r ->> 'lane' = '1'), ids);
+  advanced := pgqueue.outbox_advance(seen, top, gaps, marks, settled, singles, bulk, ids);
   IF candidate IS NULL OR (advanced ->> 'low')::bigint >= candidate THEN
     candidate := last_id;
     candidate_xid := own_xid;
   END IF;
-  RETURN jsonb_build_object('rows', coalesce(rows, '[]'), 'state', (advanced -> 'state')
+  RETURN jsonb_build_object('ids', to_jsonb(coalesce(ids, '{}')), 'rows', coalesce(rows, '[]'), 'state', (advanced -> 'state')
     || jsonb_build_object('candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$
@@ -52,15 +55,15 @@ $$
 -- function: outbox_within
 -- The rows that outbox_read finds, lane by lane, as long as all before them take less than 8 MB together (cut: there may
 -- be more): a message
--- must fit into memory, and jsonb ends at 256 MB. Arguments travel as text: no client may round their numbers.
+-- must fit into memory, and jsonb ends at 256 MB. In the row stands the lane that it gets in the queue.
 CREATE OR REPLACE FUNCTION pgqueue.outbox_within(seen bigint[], gaps int8multirange, batch integer)
-RETURNS TABLE (id bigint, "row" jsonb, cut boolean) LANGUAGE sql VOLATILE
+RETURNS TABLE (lane smallint, id bigint, "row" jsonb, cut boolean) LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' SET datestyle = 'ISO'
 SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
   WITH found AS MATERIALIZED (
-    SELECT x.id, to_jsonb(x) || jsonb_build_object('args', x.args::text) AS data,
+    SELECT x.lane, x.id, to_jsonb(x) || '{"lane": 2}' AS data,
            sum(pg_column_size(x.args)) OVER (ORDER BY x.lane, x.id) - pg_column_size(x.args) AS before,
            sum(pg_column_size(x.args)) OVER () >= 8388608 AS cut
     FROM (
@@ -69,11 +72,11 @@ AS $$
       UNION ALL
       SELECT o.* FROM pgqueue.outbox o
       WHERE o.lane = 1 AND o.id = ANY ((SELECT pgqueue.outbox_read(1::smallint, seen[2], gaps, batch))::bigint[])) AS x
-  ) SELECT f.id, f.data, f.cut FROM found f WHERE f.before < 8388608
+  ) SELECT f.lane, f.id, f.data, f.cut FROM found f WHERE f.before < 8388608
 $$
 
 -- name: offer
-SELECT pgqueue.offer(%(state)s::text::jsonb, %(batch)s)::text AS result
+SELECT (o - 'rows')::text AS result, (o -> 'rows')::text AS rows FROM pgqueue.offer(%(state)s::text::jsonb, %(batch)s) AS o
 
 -- function: carry
 -- Offered rows become jobs, in one transaction with their rows in the ledger. `done`: ids of earlier rounds whose delete
@@ -111,9 +114,8 @@ BEGIN
     SELECT of_source, r.id FROM jsonb_to_recordset(offered) AS r (id bigint) ORDER BY r.id ON CONFLICT DO NOTHING RETURNING id
   ) SELECT coalesce(array_agg(n.id ORDER BY n.id), '{}') INTO fresh FROM noted n;
   -- Lane 2 is filled and emptied inside this transaction: nobody else ever sees a row there.
-  INSERT INTO pgqueue.outbox SELECT r.* FROM (
-    SELECT o || jsonb_build_object('lane', 2, 'args', (o ->> 'args')::jsonb) AS row FROM jsonb_array_elements(offered) o WHERE (o ->> 'id')::bigint = ANY (fresh)) f,
-    jsonb_populate_record(NULL::pgqueue.outbox, f.row) r;
+  INSERT INTO pgqueue.outbox SELECT r.* FROM jsonb_populate_recordset(NULL::pgqueue.outbox, offered) AS r
+  WHERE r.id IN (SELECT unnest(fresh));
   SELECT * INTO passed FROM pgqueue.relay_pass('{}', '{}', fresh, '{}');
   WITH back AS (DELETE FROM pgqueue.outbox o WHERE o.lane = 2 RETURNING o.id)
   SELECT coalesce(array_agg(b.id), '{}') INTO remaining FROM back b;  -- it stands in the source, and is offered again

@@ -78,7 +78,7 @@ class Carrier:
 
     async def _take_over(self) -> bool:
         """Take the turn; what the process before left in the ledger and not in the source is done."""
-        answer = await self._carry([])
+        answer = await self._carry("[]")
         if answer["turn"] is None:
             return False
         left = await self._queue.run(self._queries.ledger(self.name))
@@ -92,25 +92,24 @@ class Carrier:
         if time.monotonic() > self._net:  # a row that a mark has passed would never be carried
             self._state, self._net = _FROM_ZERO, time.monotonic() + _NET
         offered = await self._source.run(self._queries.offer(self._state, batch=_BATCH))
-        rows: list[dict[str, Any]] = offered["rows"]
-        self.found_empty = 0.0 if rows else began
-        if rows or self._done or time.monotonic() - self._renewed > _RENEW:
-            answer = await self._carry(rows)
+        self.found_empty = 0.0 if offered.ids else began
+        if offered.ids or self._done or time.monotonic() - self._renewed > _RENEW:
+            answer = await self._carry(offered.rows)
             if answer["turn"] is None:
                 self.forget()
                 return _ELSEWHERE
             if answer.get("busy"):
                 return _BUSY
-            await self._take([row["id"] for row in rows if row["id"] not in answer["left"]])
+            await self._take([job_id for job_id in offered.ids if job_id not in answer["left"]])
             for queue in answer["woken"]:
                 self._on_ready(queue)
             if answer["left"]:
                 return _IDLE  # with the state of before, they are offered again
-        self._state = offered["state"]
-        self._pause = _BUSY if rows else min(self._pause * 2, _IDLE)
-        return 0 if len(rows) >= _BATCH else self._pause
+        self._state = offered.state
+        self._pause = _BUSY if offered.ids else min(self._pause * 2, _IDLE)
+        return 0 if len(offered.ids) >= _BATCH else self._pause
 
-    async def _carry(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _carry(self, rows: str) -> dict[str, Any]:
         answer = await self._queue.run(
             self._queries.carry(
                 self.name, token=self.token, term=_TERM, offered=rows, done=self._done, wake=self._channel

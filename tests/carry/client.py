@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.db import run
-from pgqueue.queries.carry import Carry
+from pgqueue.queries.carry import Carry, Offer
 from tests.carry.conftest import SOURCE
 
 if TYPE_CHECKING:
@@ -30,18 +30,18 @@ class Steps:
     def take_over(self) -> bool:
         """As the carrier begins, or begins again after an error."""
         self.token, self.state, self.done = None, None, []
-        if self.carry([])["turn"] is None:
+        if self.carry("[]")["turn"] is None:
             return False
         left = run(self.queue, self.queries.ledger(SOURCE))
         open_still = run(self.source, self.queries.still_offered(left))
         self.done = sorted(set(left).difference(open_still))
         return True
 
-    def offer(self) -> dict[str, Any]:
+    def offer(self) -> Offer:
         """What the source has; the state is kept by `round` alone."""
         return run(self.source, self.queries.offer(self.state, batch=self.batch))
 
-    def carry(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def carry(self, rows: str) -> dict[str, Any]:
         """Into the queue."""
         answer = run(
             self.queue,
@@ -50,18 +50,18 @@ class Steps:
         self.token = answer["turn"]
         return answer
 
-    def taken(self, rows: list[dict[str, Any]]) -> None:
+    def taken(self, ids: list[int]) -> None:
         """Out of the source."""
-        self.done = [row["id"] for row in rows]
+        self.done = ids
         run(self.source, self.queries.taken(self.done))
 
     def round(self) -> int:
         """All steps; returns how many jobs were carried (-1: not our turn)."""
         offered = self.offer()
-        answer = self.carry(offered["rows"])
+        answer = self.carry(offered.rows)
         if answer["turn"] is None or answer.get("busy"):
             return -1
-        self.taken([row for row in offered["rows"] if row["id"] not in answer["left"]])
+        self.taken([job_id for job_id in offered.ids if job_id not in answer["left"]])
         if not answer["left"]:
-            self.state = offered["state"]
+            self.state = offered.state
         return int(answer["carried"])

@@ -56,7 +56,7 @@ def test_everything_that_a_row_says_arrives(source: Connection, conn: Connection
 
 def test_a_carrier_that_dies_after_the_carry_leaves_one_job(source: Connection, conn: Connection, steps: Steps) -> None:
     job = enqueue(source)
-    steps.carry(steps.offer()["rows"])  # and then it dies
+    steps.carry(steps.offer().rows)  # and then it dies
     heir = Steps(source, conn)
     assert heir.take_over()
     assert heir.round() == 0
@@ -82,21 +82,21 @@ def test_a_carrier_that_was_frozen_cannot_carry_a_second_time(
     source: Connection, conn: Connection, steps: Steps
 ) -> None:
     enqueue(source)
-    frozen = steps.offer()["rows"]
+    frozen = steps.offer()
     heir = Steps(source, conn)
     assert heir.take_over()
     heir.round()
     heir.round()
-    assert [job.id for job in claim(conn)] == [frozen[0]["id"]]
+    assert [job.id for job in claim(conn)] == frozen.ids
     conn.execute("DELETE FROM pgqueue.jobs")  # it has ended by now, and the ledger is clear
-    assert steps.carry(frozen)["turn"] is None
+    assert steps.carry(frozen.rows)["turn"] is None
     assert jobs(conn) == []
 
 
 def test_a_rolled_back_carry_loses_nothing(source: Connection, conn: Connection, steps: Steps) -> None:
     job = enqueue(source)
     with conn.transaction(force_rollback=True):
-        assert steps.carry(steps.offer()["rows"])["carried"] == 1
+        assert steps.carry(steps.offer().rows)["carried"] == 1
     assert steps.take_over()
     assert steps.round() == 1
     assert jobs(conn) == [job]
@@ -119,7 +119,7 @@ def test_an_idle_source_writes_nothing(source: Connection, steps: Steps) -> None
     for _ in range(4):
         steps.round()
     before = scalar(source, "SELECT pg_current_wal_insert_lsn()")
-    assert steps.offer()["rows"] == []
+    assert steps.offer().ids == []
     assert scalar(source, "SELECT pg_current_wal_insert_lsn()") == before
 
 
@@ -185,7 +185,7 @@ def wait_after_reading(source: Connection) -> None:
     text: str = load().functions["outbox_within"]
     assert text.count("\n$$") == 1
     lock = f"(SELECT pg_advisory_xact_lock({GATE})::text AS t OFFSET 0) AS g"
-    waits = f"SELECT 0::bigint, NULL::jsonb, false FROM {lock} WHERE t <> ''"
+    waits = f"SELECT 0::smallint, 0::bigint, NULL::jsonb, false FROM {lock} WHERE t <> ''"
     source.execute(cast("Any", text.replace("\n$$", f"\nUNION ALL {waits}\n$$")))
 
 

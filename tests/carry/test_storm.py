@@ -78,17 +78,17 @@ class Storm:
     def die(self, steps: Steps, chance: random.Random) -> None:
         """Stop between two steps; what comes next knows nothing of it."""
         self.deaths += 1
-        rows = steps.offer()["rows"]
+        offered = steps.offer()
         point = chance.randrange(4)
         if point == 1:
             with steps.queue.transaction(force_rollback=True):
-                steps.carry(rows)
+                steps.carry(offered.rows)
         elif point >= 2:
             if chance.random() < 0.3:
                 threading.Event().wait(0.03)  # frozen for longer than the term
-            answer = steps.carry(rows)
+            answer = steps.carry(offered.rows)
             if point == 3 and answer["turn"] is not None and not answer.get("busy"):
-                steps.taken(rows)
+                steps.taken(offered.ids)
         steps.token = None
 
     def relay(self, _chance: random.Random) -> None:

@@ -36,7 +36,7 @@ def url_of(shop: Conn) -> str:
 
 def carry(shop: Conn, conn: Conn, term: timedelta = SOON) -> None:
     """Carry what is there, and die before it is deleted in the source."""
-    rows = run(shop, Carry().offer(None, batch=10))["rows"]
+    rows = run(shop, Carry().offer(None, batch=10)).rows
     run(conn, Carry().carry("shop", token=None, term=term, offered=rows))
 
 
