@@ -139,10 +139,11 @@ def _settle_down(storm: Storm) -> None:
         psycopg.connect(storm.urls[1]) as claimer,
     ):
         steps, relay = Steps(source, queue), Relay(queue, "1ms")
-        steps.take_over()
         for _ in range(20):
-            if steps.round() < 0:
-                steps.take_over()
+            if steps.token is None:
+                while not steps.take_over():  # the turn of whoever died last may not be over
+                    pass
+            steps.round()
             relay.tick()
             while storm.end_some(claimer, 1000):
                 relay.tick()
