@@ -40,6 +40,11 @@ class Faults:
         with self._lock:
             self._waiting.append(Fault(kind, calls, seconds, fresh, path))
 
+    def waiting(self) -> int:
+        """Return how many faults have not spoiled all their calls yet."""
+        with self._lock:
+            return len(self._waiting)
+
     def clear(self) -> None:
         """Let everything work again."""
         with self._lock:

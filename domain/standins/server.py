@@ -151,7 +151,7 @@ def serving(
 
 
 class StandIn:
-    """One stand-in: its service, and a control port with ``POST /faults``, ``POST /listen``, ``GET /state``."""
+    """One stand-in: its service, and a control port: ``POST /faults``, ``/waiting``, ``/listen``; ``GET /state``."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -173,6 +173,8 @@ class StandIn:
                 self.faults.set(**content)
             case "clear":
                 self.faults.clear()
+            case "waiting":
+                return {"calls": self.faults.waiting()}
             case "listen":
                 self.service.open() if content["open"] else self.service.close()
             case _:

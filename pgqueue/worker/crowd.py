@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pgqueue.worker.child import Child
 
-_STEADY = 10.0  # seconds after which a process counts as healthy and its backoff starts again
+_STEADY = 10.0  # seconds after which a process counts as healthy though it has had no job to end
 _LONGEST = 30.0
 _PATIENCE = 120.0  # seconds in which a process that replaces another must be ready
 _AGAIN = 30.0  # seconds before a process is replaced that could not be
@@ -114,7 +114,8 @@ class Crowd:
             seat.child = None
             self.remove(seat)
             return
-        if time.monotonic() - child.started > _STEADY:
+        # what ends jobs is no process that cannot start: its queues must not wait for it longer with each death
+        if child.jobs or time.monotonic() - child.started > _STEADY:
             seat.deaths = 0
         delay = min(0.2 * 2**seat.deaths, _LONGEST) if code != 0 else 0.0
         seat.deaths += code != 0
