@@ -22,10 +22,10 @@ help: ## this list
 demo: $(READY) ## the application in eleven scenes, on a database of its own (ARGS="--scene 3" for one)
 	@$(BIN)/python -m domain.demo $(ARGS)
 
-test: $(READY) ## the tests (ARGS="-k words" for some), but for the five longest
+test: $(READY) ## the tests (ARGS="-k words" for some), but for the longest
 	@$(BIN)/python -m pytest -n $(TESTERS) -m "not long" $(ARGS)
 
-test-long: $(READY) ## the five longest tests: the whole demo, storms, the benchmark
+test-long: $(READY) ## the longest tests: the demo, storms, dead decoders and processes, the benchmark
 	@$(BIN)/python -m pytest -n 2 -m long $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, and which way imports point

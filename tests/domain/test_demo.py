@@ -76,6 +76,7 @@ def _every_one_breaks(result: dict[str, Any]) -> None:
     assert [one.name for one in again if one.ok] == []
 
 
+@pytest.mark.long
 def test_one_scene_is_played_alone_and_a_duplicate_on_a_network_ends_it_with_1() -> None:
     cheat = [sys.executable, "-m", "tests.domain.cheating", "--scene", "12"]
     done = subprocess.run(cheat, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -104,6 +105,7 @@ def test_an_unknown_scene_is_refused() -> None:
         main(scene=[3, 12])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_demo_leaves_nothing_running(number: signal.Signals) -> None:
     with subprocess.Popen(DEMO, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:

@@ -219,6 +219,7 @@ async def test_what_cannot_be_decoded_gets_no_small_picture_and_no_dead_letter(w
     assert await world.jobs("GenerateThumbnailJob") == [("completed", 1)]
 
 
+@pytest.mark.long
 @pytest.mark.trap("a decoder crashes and takes the worker along")
 async def test_a_decoder_that_crashes_kills_no_worker_and_the_file_says_so(world: World, tmp_path: Path) -> None:
     media_id = await _upload(world, files.an_image())

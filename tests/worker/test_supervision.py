@@ -67,6 +67,7 @@ def test_processes_move_to_the_loaded_queue_and_back(host: Host) -> None:
     lost_nothing(host)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)  # it starts a dozen processes, one after the other
 def test_the_limit_of_a_host_holds_while_processes_move_restart_and_are_replaced(host: Host) -> None:
     host.write(
