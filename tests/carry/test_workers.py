@@ -46,6 +46,7 @@ def test_jobs_of_another_database_run_here_once_though_workers_are_killed(
     assert column(source, "SELECT id FROM pgqueue.outbox") == []
 
 
+@pytest.mark.long
 def test_until_empty_ends_when_the_sources_are_empty_too(
     tmp_path: Path, database_url: str, source_url: str, source: Connection, effects: Connection
 ) -> None:

@@ -86,6 +86,7 @@ headers = {{ Authorization = "Bearer {leaving}" }}
 """
 
 
+@pytest.mark.long
 async def test_nothing_that_can_be_sent_breaks_a_promise_of_the_description(api: Api) -> None:
     world, owner = api.world, api.world.tenant.owner_id
     operator = UUID((await an_operator(world)).user_id)

@@ -84,11 +84,12 @@ def test_a_server_starts_again_right_after_its_owner_was_killed(
     folder: Path, owner: Callable[..., tuple[subprocess.Popen[str], str]]
 ) -> None:
     process, _ = owner()
+    first = postmaster(folder)
     process.kill()
     with EmbeddedServer(folder, settings=FAST) as server:
         # joined on its way out, the old server ends under us, and the next start is ours
         if not server.owned:
-            assert is_gone(postmaster(folder))
+            assert is_gone(first)
             server.stop()
             server.start()
         assert answers(server.url())

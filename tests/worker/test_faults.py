@@ -55,6 +55,7 @@ def test_poison_takes_a_worker_down_once_and_its_neighbours_lose_nothing(hall: H
     assert {hall.job(each, "attempt") for each in neighbours} == {1}  # the one that completed it, of one
 
 
+@pytest.mark.long
 def test_an_on_dead_that_ends_its_worker_is_called_twice_and_the_job_is_buried_without_it(
     hall: Hall, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_an_on_dead_that_ends_its_worker_is_called_twice_and_the_job_is_buried_w
 # ── nobody outlives his parent ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_children_of_a_killed_worker_are_gone_and_their_job_is_rescued(hall: Hall, tmp_path: Path) -> None:
     job_id = hall.enqueue(Linger())
     with Process(tmp_path, hall.url, app=PATH) as worker:
@@ -108,6 +110,7 @@ def test_workers_of_a_killed_supervisor_drain_end_and_leave_nothing(hall: Hall, 
 # ── the event loop ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_a_job_that_blocks_the_loop_is_named_and_its_neighbours_are_given_back(hall: Hall, tmp_path: Path) -> None:
     rest = hall.enqueue(Rest())
     with Process(tmp_path, hall.url, app=PATH) as worker:
@@ -127,6 +130,7 @@ def test_a_job_that_blocks_the_loop_is_named_and_its_neighbours_are_given_back(h
     assert (hall.dead(job_id, "reason"), hall.dead(job_id, "error_type")) == ("attempts", "JobTimeout")
 
 
+@pytest.mark.long
 def test_code_that_holds_the_interpreter_cannot_keep_the_process(hall: Hall, tmp_path: Path) -> None:
     job_id = hall.enqueue(Block(gil=True))
     program = f"""

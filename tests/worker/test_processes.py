@@ -73,7 +73,7 @@ def test_a_first_signal_drains(hall: Hall, tmp_path: Path, kind: type[Job], numb
     assert claimed(hall) == 0
 
 
-@pytest.mark.parametrize("kind", [Hold, HoldInThread, Stubborn])
+@pytest.mark.parametrize("kind", [Hold, HoldInThread, pytest.param(Stubborn, marks=pytest.mark.long)])
 def test_a_second_signal_gives_running_jobs_back(hall: Hall, tmp_path: Path, kind: type[Job]) -> None:
     job_id = hall.enqueue(kind())
     with Process(tmp_path, hall.url) as worker:

@@ -98,6 +98,7 @@ def test_the_limit_of_a_host_holds_while_processes_move_restart_and_are_replaced
     lost_nothing(host)
 
 
+@pytest.mark.long
 def test_a_process_that_ran_its_number_of_jobs_is_replaced_and_nothing_is_lost(host: Host) -> None:
     host.write("[supervise]\nmax_processes = 1\nmax_jobs = 10")
     with host.supervisor() as supervisor:
