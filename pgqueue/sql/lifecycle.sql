@@ -456,7 +456,7 @@ BEGIN
     CASE WHEN pg_sequence_last_value('pgqueue.turn_relay') = (state ->> 'turn')::bigint THEN state END); END IF;
   own_xid := pg_current_xact_id();
   lagging := pgqueue.refresh_marks();
-  IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch); END IF;
+  IF last_freed > 0 THEN freed := pgqueue.free_permits(state -> 'freed', last_freed, own_xid, batch, (state ->> 'full')::boolean); END IF;
   PERFORM pgqueue.relay_release();
   relayed := pgqueue.relay_round(seen, top, gaps, marks,
     CASE WHEN pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid THEN candidate END, batch, freed #> '{state,lows}');
@@ -471,7 +471,7 @@ BEGIN
   END IF;
   RETURN jsonb_build_object('relayed', relayed -> 'moved', 'more', true IN ((relayed -> 'more')::boolean, (freed -> 'more')::boolean),
     'woken', to_jsonb(woken), 'promoted', cardinality(promoted), 'lagging', lagging, 'idle', false, 'state', (relayed -> 'state') ||
-      jsonb_build_object('freed', freed -> 'state', 'turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
+      jsonb_build_object('freed', freed -> 'state', 'full', relayed -> 'more', 'turn', turn, 'candidate', candidate, 'candidate_xid', candidate_xid::text));
 END
 $$
 

@@ -262,7 +262,9 @@ $$
 -- Deletes the permits of jobs that have let go, and admits jobs that waited for their keys. The state is like that of
 -- the outbox: what was seen, the gaps, and a mark that moves up to `candidate` when every id up to there is known to be
 -- read or gone; but it stays below what this very transaction takes: it may still roll back, setval does not.
-CREATE OR REPLACE FUNCTION pgqueue.free_permits(state jsonb, last_id bigint, own_xid xid8, batch integer)
+-- In a hurry (the outbox has more than a batch) and as long as nobody waits for a key, permits are let lie until they are
+-- several batches: their blocks are deleted whole then, instead of being written anew for each part.
+CREATE OR REPLACE FUNCTION pgqueue.free_permits(state jsonb, last_id bigint, own_xid xid8, batch integer, hurried boolean)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -279,7 +281,12 @@ DECLARE
   told record;
   woken text[] := '{}';
 BEGIN
-  SELECT f.ids, f.more INTO ids, more FROM pgqueue.freed_read(seen, gaps, batch) AS f;
+  SELECT f.ids, f.more INTO ids, more FROM pgqueue.freed_read(seen, gaps, CASE WHEN hurried THEN 4 * batch ELSE batch END) AS f;
+  IF hurried AND NOT more AND cardinality(ids) > 0
+     AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;') THEN
+    ids := '{}';
+    more := true;
+  END IF;
   IF cardinality(ids) > 0 THEN
     SELECT * INTO told FROM pgqueue.take_freed(ids);
     IF cardinality(told.busy) > 0 THEN lows := pgqueue.lowest_permits(told.busy, lows); END IF;
