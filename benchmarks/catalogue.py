@@ -48,6 +48,7 @@ ENTRANTS = (
     Entrant(LOGS, "ours", variant="logs", only_drain=True),
     Entrant("pgqueue, from the outbox", "ours", variant="outbox", only_drain=True),
     Entrant(GRAPHILE, "graphile", "graphile-worker"),
+    Entrant("pg-boss", "pgboss", "pg-boss", jobs=50_000),
     Entrant("pgqueuer", "pgqueuer", "pgqueuer", jobs=50_000),
     Entrant("chancy", "chancy", "chancy", jobs=20_000),
     Entrant("awa", "awa", "awa-pg", jobs=20_000),
