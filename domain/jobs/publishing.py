@@ -61,6 +61,7 @@ class RetryPublishJob(
         "RetryPublication",
         "SocialAccountNeedsReauth",
         "SocialAccountReconnected",
+        "SocialAccountRevoked",
         "MediaCleared",
         "schedule sweep_stuck_posts",
         "ResumePublications",
@@ -69,8 +70,8 @@ class RetryPublishJob(
 ):
     """Try a failed, unconfirmed or stuck publication again.
 
-    Without one: find those of ``subject_id``, an account that is connected again (or has to be: they wait for it) or a
-    file that is clean; without that, too, those that are stuck.
+    Without one: find those of ``subject_id``, an account that is connected again (they go on), has to be (they wait)
+    or was given up (they end), or a file that is clean; without that, too, those that are stuck.
     """
 
     cause: RetryCause

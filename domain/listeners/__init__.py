@@ -26,6 +26,7 @@ from domain.events import (
     SocialAccountConnected,
     SocialAccountNeedsReauth,
     SocialAccountReconnected,
+    SocialAccountRevoked,
     StripeEventReceived,
     SubscriptionCanceled,
     UserBanned,
@@ -49,6 +50,7 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     # accounts
     SocialAccountNeedsReauth: [publishing.pause_of_account],
     SocialAccountReconnected: [publishing.resume_of_account],
+    SocialAccountRevoked: [publishing.abandon_of_account],
     # identity and administration
     UserRegistered: [identity.verify_address],
     EmailChanged: [identity.verify_new_address],

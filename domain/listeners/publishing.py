@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         PublicationEnded,
         SocialAccountNeedsReauth,
         SocialAccountReconnected,
+        SocialAccountRevoked,
     )
     from domain.jobs import PublishResult
     from domain.unit_of_work import UnitOfWork
@@ -37,6 +38,11 @@ async def tell_of_doubt(uow: UnitOfWork, event: PostPublishUnconfirmed) -> None:
 
 async def pause_of_account(uow: UnitOfWork, event: SocialAccountNeedsReauth) -> None:
     """Let posts wait for their account."""
+    await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
+
+
+async def abandon_of_account(uow: UnitOfWork, event: SocialAccountRevoked) -> None:
+    """End the posts of an account that was given up."""
     await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Select, Text, bindparam, func, select, text
 
 from domain.jobs import ProcessScheduledPostJob, RetryPublishJob
 from domain.models import AccountStatus, Organization, PostMedia, PostStatus, ScheduledPost, SocialAccount, transition
+from domain.use_cases.accounts.giving_up import abandon_some
 from domain.use_cases.attachments import UNSCANNED
 from domain.use_cases.publications import DEAD_LETTER, IN_FLIGHT, database_now
 from domain.use_cases.renewing import REAUTH, pause_some
@@ -114,8 +115,8 @@ class ResumePublications:
     async def __call__(self, ctx: JobContext, subject_id: UUID, *, cause: RetryCause) -> None:
         """Let paused posts go on, and try again what failed for this reason within the last day.
 
-        Posts of an account that has to be connected again are paused instead. A slice at a time: the next one is a job
-        of its own.
+        Posts of an account that has to be connected again are paused instead, and those of one that was given up end.
+        A slice at a time: the next one is a job of its own.
         """
         async with ctx.transaction() as session:
             uow = self.units.join(session, ctx.context)
@@ -133,6 +134,8 @@ class ResumePublications:
         more = False
         if account.status == AccountStatus.NEEDS_REAUTH:
             more = await pause_some(uow, account)
+        elif account.status == AccountStatus.REVOKED:
+            more = await abandon_some(uow, account)
         elif account.status == AccountStatus.ACTIVE:
             more = await self._reconnected(uow, account_id, now)
         if more:

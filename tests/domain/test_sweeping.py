@@ -13,6 +13,7 @@ from domain.models import AccountStatus, PostMedia, SocialAccount, new_id, trans
 from domain.standins.faults import FOR_EVER
 from domain.system import SYSTEM
 from domain.use_cases.renewing import end_grant
+from pgqueue import Context
 from tests.domain.files import an_image
 from tests.domain.networks import a_picture
 
@@ -116,6 +117,29 @@ async def test_the_posts_of_an_account_wait_and_go_on_in_slices(world: World, mo
     await _reconnect(world)
     assert {(await world.post(post_id)).status for post_id in posts} == {"scheduled"}
     assert await world.jobs("RetryPublishJob") == [("completed", 1)] * 5
+
+
+@pytest.mark.trap("an account is given up, and all its posts are locked at once")
+async def test_the_posts_of_an_account_that_is_given_up_end_in_slices(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.use_cases.accounts.giving_up.SLICE", 2)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    posts = [await world.schedule(when=tomorrow - timedelta(minutes=number)) for number in range(4)]
+    posts.insert(0, await world.schedule(when=tomorrow + timedelta(days=1)))
+    owner = Context(str(world.tenant.organization_id), str(world.tenant.owner_id))
+    await world.app.accounts.disconnect_account(owner, world.tenant.account_id)
+    assert [(await world.post(post_id)).status for post_id in posts] == ["scheduled"] * 3 + ["canceled"] * 2
+    await world.execute(  # the time of one comes before the job that ends it
+        "UPDATE smm.scheduled_posts SET scheduled_at = now() WHERE id = :id", id=posts[0]
+    )
+    async with world.app.units.begin(world.tenant.context) as uow:
+        await world.app.publishing.dispatch_due_posts.within(uow)
+    await world.work()
+    ends = [(post.status, post.failure_code) for post in [await world.post(post_id) for post_id in posts]]
+    assert ends == [("failed", "account_revoked")] + [("canceled", "account_revoked")] * 4
+    assert await world.jobs("RetryPublishJob") == [("completed", 1)] * 2
+    assert world.texts() == []
 
 
 async def test_a_post_that_failed_for_want_of_a_scan_is_published_when_its_file_is_clean(world: World) -> None:

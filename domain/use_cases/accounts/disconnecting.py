@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from domain.events import SocialAccountRevoked
 from domain.gateways.failures import GatewayError
 from domain.gateways.revocation import Grant, Revocation
 from domain.gateways.vault import SealBroken
 from domain.models import AccountStatus, Right, SocialAccount
 from domain.use_cases.accounts.apps import known_client
-from domain.use_cases.accounts.giving_up import abandon_posts, give_up
+from domain.use_cases.accounts.giving_up import give_up
 from domain.use_cases.administration.operators import UnknownSubject
 from domain.use_cases.auditing import audit
 from domain.use_cases.organizations.authorizing import require
@@ -52,11 +51,8 @@ class DisconnectAccount:
             row = await _account(uow, account_id, lock=True)
             if row.status == AccountStatus.REVOKED:
                 return taken_back
-            give_up(row, REASON)
-            await uow.session.flush()
-            ended = await abandon_posts(uow, row)
-            audit(uow, "account.disconnected", ("social_account", row.id), posts=ended, taken_back=taken_back)
-            await uow.publish(SocialAccountRevoked(social_account_id=row.id))
+            await give_up(uow, row, REASON)
+            audit(uow, "account.disconnected", ("social_account", row.id), taken_back=taken_back)
         return taken_back
 
     async def _give_back(self, context: Context, account: SocialAccount) -> bool:

@@ -1,7 +1,8 @@
 """ProcessAccountDeletion: forget somebody, step by step.
 
 Each step is one transaction that also writes down that it is done, so a crash goes on where it stopped. What is asked
-of other systems (networks, the mail server) is asked before the step that closes it, and asking twice does no harm.
+of other systems (networks, the mail server) is asked before the step that closes it, and asking twice does no harm. The
+posts of organizations that closed are canceled in slices before the next step, for the same reason.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from domain.events import SocialAccountRevoked
 from domain.gateways.failures import Postponed, Rejected, Transient
 from domain.gateways.revocation import Grant, Revocation
 from domain.gateways.vault import SealBroken
@@ -27,8 +27,7 @@ from domain.models import (
 )
 from domain.system import SYSTEM_ORGANIZATION
 from domain.use_cases.accounts.apps import known_client
-from domain.use_cases.accounts.giving_up import give_up
-from domain.use_cases.administration.erasure import DELETED, STEPS, StillNeeded, grants_of
+from domain.use_cases.administration.erasure import STEPS, StillNeeded, cancel_some, end_grant_of, grants_of
 from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import locked_user
 from domain.use_cases.clock import database_now
@@ -74,7 +73,7 @@ class ProcessAccountDeletion:
             todo = [name for name in STEPS if name not in deletion.steps_done]
         for name in todo:
             try:
-                outcome = await self._ask_others(ctx, name, deletion_id)
+                outcome = await self._before(ctx, name, deletion_id)
                 if outcome is not None:
                     return outcome
                 if not await self._step(ctx, name, deletion_id):
@@ -86,13 +85,13 @@ class ProcessAccountDeletion:
                 raise StepFailed(f"step {name}: {type(error.orig).__name__}") from None
         return None
 
-    async def _ask_others(self, ctx: JobContext, name: str, deletion_id: UUID) -> Outcome | None:
-        """Do outside the database what has to come before this step."""
+    async def _before(self, ctx: JobContext, name: str, deletion_id: UUID) -> Outcome | None:
+        """Do what has to come before this step: outside the database, or in more than one transaction."""
         match name:
             case "revoke":
                 return await self._give_back(ctx, deletion_id)
             case "farewell":
-                return await self._say_farewell(ctx, deletion_id)
+                return await self._cancel_posts(ctx, deletion_id) or await self._say_farewell(ctx, deletion_id)
             case _:
                 return None
 
@@ -122,8 +121,7 @@ class ProcessAccountDeletion:
             async with self.units.begin(ctx.context) as uow:
                 row = await uow.session.get_one(SocialAccount, account.id, with_for_update=True)
                 if row.status != AccountStatus.REVOKED:
-                    give_up(row, DELETED)
-                    await uow.publish(SocialAccountRevoked(social_account_id=row.id))
+                    await end_grant_of(uow, row)
         return None
 
     async def _revoke(self, context: Context, account: SocialAccount) -> None:
@@ -142,6 +140,15 @@ class ProcessAccountDeletion:
             except (Rejected, Postponed):
                 pass
             return
+
+    async def _cancel_posts(self, ctx: JobContext, deletion_id: UUID) -> Outcome | None:
+        """Cancel what closed with the user, a slice in each transaction."""
+        while True:
+            async with self.units.begin(ctx.context) as uow:
+                if not await cancel_some(uow, deletion_id):
+                    return None
+            if ctx.seconds_left < _ENOUGH_SECONDS:
+                return Snooze("1s", "more posts to cancel")
 
     async def _say_farewell(self, ctx: JobContext, deletion_id: UUID) -> Outcome | None:
         """Send the last mail while there is an address. The last attempt goes on without it."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, insert, literal, select, update
 
-from domain.events import AccountAnonymized, OrgMarkedForDeletion, SocialAccountRevoked
+from domain.events import AccountAnonymized, OrgMarkedForDeletion
 from domain.models import (
     AccountConnection,
     AccountDeletion,
@@ -62,6 +62,7 @@ Facts = dict[str, Any]
 Step = Callable[["UnitOfWork", AccountDeletion, User], Awaitable[Facts]]
 
 DELETED = "account_deleted"
+SLICE = 500
 # What is the user's alone.
 _OWN = (
     UserSession.user_id,
@@ -97,6 +98,11 @@ def grants_of(user_id: UUID, organizations: Sequence[UUID]) -> ColumnElement[boo
     return (SocialAccount.connected_by == user_id) | SocialAccount.organization_id.in_(organizations)
 
 
+async def end_grant_of(uow: UnitOfWork, account: SocialAccount) -> None:
+    """Give up an account whose grant goes with a user."""
+    await give_up(_in(uow, account.organization_id), account, DELETED)
+
+
 async def begin(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Facts:
     """Start: from here on there is no canceling."""
     if shared := (await sole_ownership(uow, user.id)).shared:
@@ -113,14 +119,13 @@ async def revoke(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Fact
         select(SocialAccount).where(mine, SocialAccount.status != AccountStatus.REVOKED).with_for_update()
     )
     for account in left.all():
-        give_up(account, DELETED)
-        await uow.publish(SocialAccountRevoked(social_account_id=account.id))
+        await end_grant_of(uow, account)
     revoked = await uow.session.scalar(select(func.count()).select_from(SocialAccount).where(mine))
     return {"social_accounts": revoked or 0}
 
 
 async def organizations(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Facts:  # noqa: ARG001 - every step is called alike
-    """Close the organizations that nobody else is in: the owner's thirty days were theirs."""
+    """Close the organizations that nobody else is in: the owner's thirty days were theirs. Nothing begins there now."""
     owned = await sole_ownership(uow, user.id, lock=True)
     if owned.shared:
         raise StillNeeded(", ".join(str(id_) for id_ in owned.shared))
@@ -136,7 +141,6 @@ async def organizations(uow: UnitOfWork, deletion: AccountDeletion, user: User) 
         transition(row, OrganizationStatus.DELETED)
         row.name, row.slug = "", f"deleted-{id_}"
         audit(own, "organization.deleted", ("organization", id_))
-        await _cancel_posts(uow, id_)
     return {"closed": [str(id_) for id_ in owned.alone]}
 
 
@@ -147,7 +151,7 @@ async def farewell(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Fa
 
 async def belongings(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Facts:
     """Delete what is the user's alone and the content of the organizations that closed."""
-    closed = [UUID(id_) for id_ in (deletion.evidence or {}).get("closed", ())]
+    closed = _closed(deletion)
     facts = await _bury_objects(uow, closed) if closed else {}
     if closed:
         for column in _OF_ORGANIZATION:
@@ -188,18 +192,28 @@ def _in(uow: UnitOfWork, organization_id: UUID) -> UnitOfWork:
     return uow.within(context)
 
 
-async def _cancel_posts(uow: UnitOfWork, organization_id: UUID) -> None:
-    posts = await uow.session.scalars(
+async def cancel_some(uow: UnitOfWork, deletion_id: UUID) -> bool:
+    """Cancel a slice of what the organizations that closed had scheduled; tell whether there may be more."""
+    deletion = await uow.session.get_one(AccountDeletion, deletion_id)
+    found = await uow.session.scalars(
         select(ScheduledPost)
         .where(
-            ScheduledPost.organization_id == organization_id,
+            ScheduledPost.organization_id.in_(_closed(deletion)),
             ScheduledPost.status.in_((PostStatus.SCHEDULED, PostStatus.PAUSED)),
         )
+        .order_by(ScheduledPost.id)
+        .limit(SLICE)
         .with_for_update()
     )
-    for post in posts.all():
+    posts = found.all()
+    for post in posts:
         transition(post, PostStatus.CANCELED)
         post.paused_from = post.paused_reason = None
+    return len(posts) == SLICE
+
+
+def _closed(deletion: AccountDeletion) -> list[UUID]:
+    return [UUID(id_) for id_ in (deletion.evidence or {}).get("closed", ())]
 
 
 async def _bury_objects(uow: UnitOfWork, closed: list[UUID]) -> Facts:
