@@ -16,6 +16,7 @@ BY_EMAIL: Final = frozenset(
         "subscription_past_due",
         "plan_downgraded",
         "account_needs_reauth",
+        "account_revoked",
         "organization_marked_for_deletion",
         "webhook_disabled",
     }
@@ -38,6 +39,11 @@ _PORTUGUESE: Mapping[str, Wording] = {
         "Conecte a conta {handle} de novo",
         "{handle} não nos deixa mais entrar. Os posts agendados para essa conta estão em pausa até que alguém a "
         "conecte de novo.",
+    ),
+    "account_revoked": Wording(
+        "A conta {handle} foi desconectada",
+        "Quem conectou {handle} apagou o próprio cadastro, e o nosso acesso acabou com ele. Os posts agendados para "
+        "essa conta não serão publicados. Conecte-a de novo e agende outra vez o que ainda deve sair.",
     ),
     "media_refused": Wording(
         "Um arquivo não passou na verificação",
@@ -73,6 +79,11 @@ _ENGLISH: Mapping[str, Wording] = {
         "Please connect {handle} again",
         "{handle} does not let us in any more. The posts that are scheduled for this account are paused until somebody "
         "connects it again.",
+    ),
+    "account_revoked": Wording(
+        "{handle} was disconnected",
+        "Whoever connected {handle} has had their user account deleted, and our access went with it. The posts that "
+        "were scheduled for this account will not be published. Connect it again and schedule what is still to go out.",
     ),
     "media_refused": Wording(
         "A file did not pass the scan",

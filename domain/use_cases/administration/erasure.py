@@ -48,6 +48,7 @@ from domain.use_cases.administration.ownership import sole_ownership
 from domain.use_cases.administration.users import end_access
 from domain.use_cases.auditing import audit
 from domain.use_cases.clock import database_now
+from domain.use_cases.notices import administrators, give_notice
 from pgqueue import Context
 
 if TYPE_CHECKING:
@@ -99,8 +100,11 @@ def grants_of(user_id: UUID, organizations: Sequence[UUID]) -> ColumnElement[boo
 
 
 async def end_grant_of(uow: UnitOfWork, account: SocialAccount) -> None:
-    """Give up an account whose grant goes with a user."""
-    await give_up(_in(uow, account.organization_id), account, DELETED)
+    """Give up an account whose grant goes with a user, and tell those who are left to connect it again."""
+    own = _in(uow, account.organization_id)
+    await give_up(own, account, DELETED)
+    key = f"account_revoked:{account.id}"
+    await give_notice(own, await administrators(own), "account_revoked", key=key, handle=account.handle)
 
 
 async def begin(uow: UnitOfWork, deletion: AccountDeletion, user: User) -> Facts:
