@@ -55,6 +55,8 @@ class Checkouts:
             "customer": query["customer"],
             "client_reference_id": query["client_reference_id"],
             "price": query["line_items[0][price]"],
+            "success_url": query["success_url"],
+            "cancel_url": query["cancel_url"],
             "status": "open",
             "expires_at": int(time.time()) + _DAY,
         }

@@ -148,6 +148,7 @@ async def test_every_route_asks_for_a_session_except_those_that_say_so(api: Api)
     assert public == {
         "health",
         "open_file",
+        "return_from_stripe",
         "return_to_us",
         "show_invitation",
         "show_password_reset",

@@ -117,3 +117,14 @@ async def test_an_invitation_is_answered_by_whoever_signs_in_on_its_page(api: Ap
     assert "You did not join" not in again  # they did, with the first press
     open_ = await world.rows("SELECT FROM smm.sessions WHERE user_id = :id AND revoked_at IS NULL", id=guest)
     assert len(open_) == 1  # the one that this test has; the page's own have ended
+
+
+async def test_whoever_comes_back_from_stripe_finds_a_page(api: Api) -> None:
+    owner, base = api.world.tenant.owner_id, f"{api.of(api.world.tenant)}/billing"
+    assert (await api.ask("POST", f"{base}/checkout", by=owner, json={"plan": "pro"})).status_code == 201
+    [session] = api.world.stripe.state()["checkouts"]
+    ways = [session[name].removeprefix("http://127.0.0.1:8000") for name in ("success_url", "cancel_url")]
+    done = shows(await api.ask("GET", ways[0]), 200, "as soon as Stripe has told us of the payment")
+    assert "✓" in done
+    shows(await api.ask("GET", ways[1], headers=PORTUGUESE), 200, "O plano continua como está")
+    shows(await api.ask("GET", "/billing"), 200, "What you changed there")

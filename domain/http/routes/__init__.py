@@ -40,6 +40,7 @@ ROUTERS = (
     webhooks.router,
     webhooks.outside,
     billing.router,
+    billing.outside,
     stripe.router,
     administration.router,
 )
