@@ -263,7 +263,8 @@ $$
 -- the outbox: what was seen, the gaps, and a mark that moves up to `candidate` when every id up to there is known to be
 -- read or gone; but it stays below what this very transaction takes: it may still roll back, setval does not.
 -- In a hurry (the outbox has more than a batch) and as long as nobody waits for a key, permits are let lie until they are
--- several batches: their blocks are deleted whole then, instead of being written anew for each part.
+-- several batches: their blocks are deleted whole then, instead of being written anew for each part. Who waits gets
+-- room a batch at a time, as many as are admitted: room that is left over goes to newer jobs.
 CREATE OR REPLACE FUNCTION pgqueue.free_permits(state jsonb, last_id bigint, own_xid xid8, batch integer, hurried boolean)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -281,9 +282,9 @@ DECLARE
   told record;
   woken text[] := '{}';
 BEGIN
+  hurried := hurried AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;');
   SELECT f.ids, f.more INTO ids, more FROM pgqueue.freed_read(seen, gaps, CASE WHEN hurried THEN 4 * batch ELSE batch END) AS f;
-  IF hurried AND NOT more AND cardinality(ids) > 0
-     AND NOT EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold >= 'limit:' AND j.hold < 'limit;') THEN
+  IF hurried AND NOT more AND cardinality(ids) > 0 THEN
     ids := '{}';
     more := true;
   END IF;
@@ -312,8 +313,8 @@ $$
 
 -- function: admit_held
 -- Oldest first, as many of each key as it has room for. Who then waits for another key, is locked by somebody, or was
--- too many for the batch leaves room behind: the key is told again, and the next round looks again. But if nobody left
--- the key although it had room (older jobs of a class that allowed less), it waits for the next permit that is let go.
+-- too many for the batch leaves room behind: the key is told again, and the next round looks again. But if jobs of a key
+-- were looked at and none left it although it had room (a class that allowed less), it waits for the next permit let go.
 CREATE OR REPLACE FUNCTION pgqueue.admit_held(elements text[], lows jsonb, batch integer)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
@@ -335,13 +336,14 @@ BEGIN
       ORDER BY j.enqueued_at, j.id LIMIT least(r.free, batch) FOR NO KEY UPDATE SKIP LOCKED) AS h
     WHERE r.free > 0 LIMIT batch);
   IF cardinality(due) > 0 THEN RETURN QUERY SELECT * FROM pgqueue.seat(due, lows); END IF;
+  WITH looked_at AS MATERIALIZED (
+    SELECT e.key, bool_or(j.hold IS DISTINCT FROM 'limit:' || e.key) AS gone
+    FROM unnest(due) AS d JOIN pgqueue.jobs j ON j.id = d.id, unnest(d.limits) AS l, substr(l, strpos(l, ' ') + 1) AS e (key) GROUP BY e.key
+  )
   INSERT INTO pgqueue.freed (permits, limits)
   SELECT '{0}', ARRAY[k.given || ' ' || k.key] FROM pgqueue.room(keys, given, lows) AS r
-  JOIN unnest(keys, given) AS k (key, given) ON k.key = r.key
-  WHERE r.free > 0 AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key)
-    AND (cardinality(due) = 0 OR EXISTS (
-      SELECT FROM unnest(due) AS d JOIN pgqueue.jobs j ON j.id = d.id, unnest(d.limits) AS l
-      WHERE substr(l, strpos(l, ' ') + 1) = r.key AND j.hold IS DISTINCT FROM 'limit:' || r.key));
+  JOIN unnest(keys, given) AS k (key, given) ON k.key = r.key LEFT JOIN looked_at a ON a.key = r.key
+  WHERE r.free > 0 AND a.gone IS NOT FALSE AND EXISTS (SELECT FROM pgqueue.jobs j WHERE j.hold = 'limit:' || r.key);
 END
 $$
 
