@@ -88,15 +88,7 @@ class Crowd:
             child.listen()
             self._served = self._served or child.is_ready
         for seat in list(self.seats):
-            if seat.child is not None and (code := seat.child.poll()) is not None:
-                self._ended(seat, seat.child, code)
-            elif (
-                seat.child is None
-                and seat.successor is None
-                and not self.stopping
-                and time.monotonic() >= seat.start_at
-            ):
-                seat.child = self._start()
+            self._look_at(seat)
         for child in list(self.leaving):
             if (code := child.poll()) is not None:
                 self.leaving.remove(child)
@@ -105,6 +97,15 @@ class Crowd:
                 elif code:
                     self._log.error("process.died", pid=child.process.pid, code=code, restartInSeconds=None)
         self._go_on_replacing()
+
+    def _look_at(self, seat: Seat) -> None:
+        if seat.child is not None:
+            if (code := seat.child.poll()) is not None:
+                self._ended(seat, seat.child, code)
+        elif self.stopping:
+            self.remove(seat)  # its process had died, and is not started again
+        elif seat.successor is None and time.monotonic() >= seat.start_at:
+            seat.child = self._start()
 
     def _ended(self, seat: Seat, child: Child, code: int) -> None:
         done = code == 0 and self._may_end
@@ -117,8 +118,8 @@ class Crowd:
         # what ends jobs is no process that cannot start: its queues must not wait for it longer with each death
         if child.jobs or time.monotonic() - child.started > _STEADY:
             seat.deaths = 0
-        delay = min(0.2 * 2**seat.deaths, _LONGEST) if code != 0 else 0.0
-        seat.deaths += code != 0
+        delay = min(0.2 * 2**seat.deaths, _LONGEST)
+        seat.deaths += 1
         seat.child, seat.start_at = None, time.monotonic() + delay
         self._log.error("process.died", pid=child.process.pid, code=code, restartInSeconds=delay)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -21,6 +21,7 @@ class Killed:
 
     jobs: int
     age: float = 0.0
+    code: int = -9
     is_ready: bool = True
     started: float = field(init=False)
     process: Any = field(default_factory=lambda: SimpleNamespace(pid=1))
@@ -31,8 +32,14 @@ class Killed:
     def listen(self) -> None:
         """Nothing."""
 
+    def signal(self) -> None:
+        """Too late."""
+
+    def retire(self) -> None:
+        """Too late."""
+
     def poll(self) -> int:
-        return -9
+        return self.code
 
 
 def waits(lives: Sequence[Killed]) -> list[float]:
@@ -59,3 +66,20 @@ def test_one_that_ended_jobs_is_back_at_once_however_often_it_is_killed() -> Non
 def test_work_and_a_long_life_make_earlier_deaths_forgotten() -> None:
     idle, busy, old = Killed(jobs=0), Killed(jobs=1), Killed(jobs=0, age=11)
     assert waits([idle, idle, busy, idle, idle, old, idle]) == [0.2, 0.4, 0.2, 0.4, 0.8, 0.2, 0.4]
+
+
+def test_one_that_ends_without_a_word_waits_like_one_that_was_killed() -> None:
+    assert waits([Killed(jobs=0, code=0)] * 3) == [0.2, 0.4, 0.8]
+
+
+def test_who_is_told_to_stop_waits_for_no_process_that_is_not_there() -> None:
+    processes: list[Any] = [Killed(jobs=0), Killed(jobs=0)]
+    crowd = Crowd(processes.pop, may_end=False)
+    crowd.add(0)
+    crowd.add(0)
+    with structlog.testing.capture_logs():
+        crowd.tick()
+    crowd.seats[1].successor = cast("Any", Killed(jobs=0, code=0))  # it replaced the one that died
+    crowd.signal()
+    crowd.tick()
+    assert (crowd.seats, crowd.leaving, crowd.worst) == ([], [], 0)
