@@ -51,7 +51,7 @@ ENTRANTS = (
     Entrant("pg-boss", "pgboss", "pg-boss", jobs=50_000),
     Entrant("pgqueuer", "pgqueuer", "pgqueuer", jobs=50_000),
     Entrant("chancy", "chancy", "chancy", jobs=20_000),
-    Entrant("awa", "awa", "awa-pg", jobs=20_000),
+    Entrant("awa", "awa", "awa-pg", jobs=10_000),
     Entrant("procrastinate", "procrastinate", "procrastinate", jobs=2_000),
     Entrant("celery + Redis", "celery", "celery", server="redis", jobs=5_000),
     Entrant("dramatiq + Redis", "dramatiq", "dramatiq", server="redis", jobs=20_000),
