@@ -48,9 +48,9 @@ LISTENERS: Mapping[type[Any], Sequence[Reaction]] = {
     PostPublishFailed: [publishing.tell_of_failure],
     PostPublishUnconfirmed: [publishing.tell_of_doubt],
     # accounts
-    SocialAccountNeedsReauth: [publishing.pause_of_account],
-    SocialAccountReconnected: [publishing.resume_of_account],
-    SocialAccountRevoked: [publishing.abandon_of_account],
+    SocialAccountNeedsReauth: [publishing.posts_of_account],
+    SocialAccountReconnected: [publishing.posts_of_account],
+    SocialAccountRevoked: [publishing.posts_of_account],
     # identity and administration
     UserRegistered: [identity.verify_address],
     EmailChanged: [identity.verify_new_address],

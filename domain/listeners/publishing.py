@@ -36,18 +36,10 @@ async def tell_of_doubt(uow: UnitOfWork, event: PostPublishUnconfirmed) -> None:
     await _tell(uow, event, "unconfirmed")
 
 
-async def pause_of_account(uow: UnitOfWork, event: SocialAccountNeedsReauth) -> None:
-    """Let posts wait for their account."""
-    await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
-
-
-async def abandon_of_account(uow: UnitOfWork, event: SocialAccountRevoked) -> None:
-    """End the posts of an account that was given up."""
-    await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
-
-
-async def resume_of_account(uow: UnitOfWork, event: SocialAccountReconnected) -> None:
-    """Let posts go on that waited for their account."""
+async def posts_of_account(
+    uow: UnitOfWork, event: SocialAccountNeedsReauth | SocialAccountReconnected | SocialAccountRevoked
+) -> None:
+    """Let the posts of an account follow it: they wait for it, go on with it, or end with it."""
     await uow.dispatch(RetryPublishJob(cause="reauth", subject_id=event.social_account_id))
 
 
